@@ -1,0 +1,65 @@
+"""What comes back from a question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kblam.knowledge import Triple
+
+__all__ = ["Answer", "Citation"]
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A fact the answer rests on and its share of the attention."""
+
+    triple: Triple
+    weight: float
+    """Between 0 and 1; the weights of all facts and of "none of these" sum to one."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, or the refusal to give one."""
+
+    question: str
+    text: str
+    refused: bool
+    """True when nothing in the knowledge base answers the question."""
+    citations: tuple[Citation, ...]
+    """The facts attended to most, best first; what a refusal looked at is here too."""
+    confidence: float
+    """Calibrated probability that the knowledge base answers the question."""
+    grounding: str
+    """`quote` or `tokens`."""
+    rows: int
+    """Facts in the knowledge base."""
+    version: int
+    """Version of the knowledge base."""
+    model: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as plain data, the form that `kblam ask --json` prints."""
+        citations = [
+            {
+                "entity": citation.triple.entity,
+                "property": citation.triple.property,
+                "value": citation.triple.value,
+                "weight": round(citation.weight, 4),
+            }
+            for citation in self.citations
+        ]
+        return {
+            "question": self.question,
+            "answer": self.text,
+            "refused": self.refused,
+            "confidence": round(self.confidence, 4),
+            "citations": citations,
+            "knowledge": {"rows": self.rows, "version": self.version},
+            "grounding": self.grounding,
+            "model": self.model,
+        }
+
+    def __str__(self) -> str:
+        return self.text

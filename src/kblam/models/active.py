@@ -1,0 +1,293 @@
+"""What a model attends to during one call: the rows, the choice among them, and a record of what it looked at.
+
+Shapes: B batch, T tokens of one forward pass, M knowledge rows, m rows attended to (M or k), H heads, d width of a
+head's key, D embedding width. n is B, 1 for something the whole batch shares, or a divisor of B: generation with
+beams repeats each element of the batch, and so do we.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kblam.attention.latent import Latents, latent_scores, mean_head_scores
+from kblam.attention.topk import gather, gather_rows, select
+from kblam.errors import ModelError
+from kblam.models.adapter import Adapter
+
+__all__ = ["ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveKnowledge:
+    """The knowledge of one attend block and what is known about its questions."""
+
+    latents: Latents
+    """All rows, from `Adapter.latents`."""
+    question: Tensor | None = None
+    """Embeddings of the questions, (n, D), for the adapter's question prior."""
+    prior: Tensor | None = None
+    """Added to the scores of all layers, (n, M); -inf hides a row."""
+    selected: Tensor | None = None
+    """Rows chosen beforehand, (n, k), instead of by the retrieval layer."""
+    prompt_end: Tensor | None = None
+    """Position on the T axis of each prompt's last token, (n,); by default the last token that is not padding."""
+    top_k: int | None = None
+    """Rows the retrieval layer keeps, instead of the adapter's own number; M or more is exact attention to all rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieval:
+    """What the retrieval layer saw at the end of each prompt: scores averaged over heads, priors included."""
+
+    scores: Tensor
+    """(B, M)."""
+    null: Tensor | None
+    """Score of the null row, (B,); None without a null row."""
+    indices: Tensor | None
+    """The rows attended to, best first, (B, k); None when all are."""
+
+    def weights(self) -> Tensor:
+        """Softmax over the rows and, last, the null row: (B, M + 1), or (B, M) without a null row."""
+        return _with_null(self.scores, self.null).softmax(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionRecord:
+    """One knowledge layer's attention in one forward pass; t is T, or 1 for the last position of each prompt."""
+
+    scores: Tensor
+    """Scores of the rows attended to, (B, H, t, m)."""
+    null: Tensor | None
+    """Scores of the null row, (B, H, t)."""
+    log_sum_exp: Tensor
+    """Of all scores, context included, (B, H, t)."""
+    indices: Tensor | None
+    """Which rows these are, (B, m); None when they are all M in order."""
+
+    def weights(self) -> Tensor:
+        """Attention weights of the rows and, last, the null row, (B, H, t, m + 1 or m); the context holds the rest."""
+        return (_with_null(self.scores, self.null) - self.log_sum_exp[..., None]).exp()
+
+
+@dataclass(eq=False)
+class Recorder:
+    """Collects what the model looked at; give one to `Injection.attend`. Records carry gradients when the pass does."""
+
+    layers: Collection[int] = ()
+    """Knowledge layers whose attention is recorded, one record per forward pass."""
+    every_position: bool = False
+    """Record all T positions instead of the last one only."""
+    retrieval: Retrieval | None = None
+    """Filled at the end of the prompt when the adapter has a retrieval layer."""
+    attention: dict[int, list[AttentionRecord]] = field(default_factory=dict)
+    """Filled with the records by layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows that a layer attends to, with everything that enters their scores beside the query."""
+
+    latents: Latents
+    key_similarity: Tensor | None
+    """Of the question, turned, to the key embeddings: (n, m)."""
+    value_similarity: Tensor | None
+    """Of the question, turned, to the value embeddings: (n, m)."""
+    prior: Tensor | None
+    """(n, m)."""
+    indices: Tensor | None = None
+    """(B, m); None for all rows."""
+
+    def take(self, indices: Tensor) -> Rows:
+        """The rows with these indices (B, k), all parts by the same index."""
+        batch = indices.shape[0]
+
+        def chosen(numbers: Tensor | None) -> Tensor | None:
+            return None if numbers is None else gather_rows(fit_batch(numbers, batch), indices)
+
+        similarities = chosen(self.key_similarity), chosen(self.value_similarity)
+        return Rows(gather(self.latents, indices), *similarities, chosen(self.prior), indices)
+
+    def bias(self, adapter: Adapter, slot: int) -> Tensor | None:
+        """What is added to the scores of the slot-th knowledge layer, (n, m); None for nothing."""
+        bias = self.prior
+        if adapter.beta_key is not None and adapter.beta_value is not None:
+            if self.key_similarity is None or self.value_similarity is None:
+                raise ModelError(
+                    "The adapter has a question prior, so ActiveKnowledge needs the `question` embeddings made by "
+                    f"{adapter.config.encoder}."
+                )
+            similarity = adapter.beta_key[slot] * self.key_similarity + adapter.beta_value[slot] * self.value_similarity
+            bias = similarity if bias is None else bias + similarity
+        if adapter.config.length_scale is not None:
+            shift = math.log(adapter.config.length_scale) - math.log(len(self.latents))
+            bias = self.latents.mean.new_full((1, len(self.latents)), shift) if bias is None else bias + shift
+        return bias
+
+
+class Attended:
+    """The state of one attend block: its rows, and after the prompt the choice among them."""
+
+    def __init__(self, adapter: Adapter, knowledge: ActiveKnowledge, recorder: Recorder | None) -> None:
+        self.adapter = adapter
+        self.knowledge = knowledge
+        self.recorder = recorder
+        question, latents = knowledge.question, knowledge.latents
+        prior = knowledge.prior
+        similarities: tuple[Tensor | None, Tensor | None] = (None, None)
+        if question is not None and adapter.config.question_prior:
+            for_keys, for_values = adapter.read_question(question)
+            similarities = (
+                _similarity(for_keys, latents.keys, latents.key_norms),
+                _similarity(for_values, latents.values, latents.value_norms),
+            )
+        self.everything = Rows(latents, *similarities, prior)
+        top_k = adapter.config.top_k if knowledge.top_k is None else knowledge.top_k
+        self.chooses = (
+            knowledge.selected is None and adapter.config.retrieval_layer is not None and top_k < len(latents)
+        )
+        self.top_k = top_k
+        self.chosen: Rows | None = None
+        self.passes = 0
+
+    def begin(self, batch: int, tokens: int, attention_mask: object, device: torch.device) -> ForwardPass:
+        """Open one forward pass of the decoder; the first is the prompt."""
+        visible = visible_queries(attention_mask, tokens)
+        if self.knowledge.prompt_end is not None and self.passes == 0:
+            last = fit_batch(self.knowledge.prompt_end.to(device), batch)
+        elif visible is None:
+            last = torch.full((batch,), tokens - 1, device=device)
+        else:
+            last = (visible * torch.arange(tokens, device=device)).argmax(-1)
+        indices = self.knowledge.selected if self.chosen is None else self.chosen.indices
+        if indices is not None and (self.chosen is None or indices.shape[0] != batch):
+            self.chosen = self.everything.take(fit_batch(indices.to(device), batch))
+        self.passes += 1
+        return ForwardPass(self, visible, last, prompt=self.passes == 1, gradients=torch.is_grad_enabled())
+
+
+@dataclass(eq=False)
+class ForwardPass:
+    """One run through the decoder's layers.
+
+    It travels with the call's keyword arguments, so that a layer recomputed for the backward pass (gradient
+    checkpointing, in whatever thread) does the same again.
+    """
+
+    attended: Attended
+    visible: Tensor | None
+    """(B, T), false on padding; None where nothing is padding."""
+    last: Tensor
+    """Position of each element's last token, (B,)."""
+    prompt: bool
+    """True for the first pass of the attend block."""
+    gradients: bool
+    """True when the pass was opened with autograd on."""
+    recorded: set[int] = field(default_factory=set)
+
+    def rows(self, slot: int, query: Tensor, scaling: float) -> Rows:
+        """The rows the slot-th knowledge layer attends to; the retrieval layer chooses them from the prompt.
+
+        Shapes: query (B, H, T, d).
+        """
+        attended = self.attended
+        retrieves = slot == 0 and self.prompt and attended.adapter.config.retrieval_layer is not None
+        if retrieves and (attended.chooses or attended.recorder is not None):
+            chosen = self._retrieve(query, scaling)
+            # A recomputed layer must not replace what later layers already hold.
+            attended.chosen = attended.chosen or chosen
+            return chosen or attended.chosen or attended.everything
+        return attended.chosen or attended.everything
+
+    def _retrieve(self, query: Tensor, scaling: float) -> Rows | None:
+        attended, everything = self.attended, self.attended.everything
+        batch = torch.arange(query.shape[0], device=query.device)
+        ends = query[batch, :, self.last]
+        scores = mean_head_scores(ends, everything.latents, attended.adapter.projections(0), scaling=scaling)
+        bias = everything.bias(attended.adapter, 0) if len(everything.latents) else None
+        if bias is not None:
+            scores = scores + fit_batch(bias, query.shape[0])
+        null = attended.adapter.null_score(0, ends[:, :, None], scaling)
+        chosen = None
+        if attended.chooses:
+            indices = select(scores, attended.top_k) if attended.chosen is None else attended.chosen.indices
+            assert indices is not None
+            chosen = everything.take(indices)
+        if attended.recorder is not None and attended.recorder.retrieval is None:
+            kept = chosen or attended.chosen
+            average = None if null is None else null.mean((1, 2))
+            attended.recorder.retrieval = Retrieval(scores, average, None if kept is None else kept.indices)
+        return chosen
+
+    def record(
+        self,
+        layer: int,
+        query: Tensor,
+        rows: Rows,
+        null: Tensor | None,
+        log_sum_exp: Tensor,
+        scaling: float,
+        soft_cap: float | None,
+    ) -> None:
+        """Note a layer's attention if the recorder asks for it; query (B, H, T, d), null and log_sum_exp (B, H, T)."""
+        recorder, adapter = self.attended.recorder, self.attended.adapter
+        if recorder is None or layer not in recorder.layers:
+            return
+        slot, bias = adapter.slot(layer), rows.bias(adapter, adapter.slot(layer))
+        if not recorder.every_position:
+            batch = torch.arange(query.shape[0], device=query.device)
+            query, log_sum_exp = (tensor[batch, :, self.last].unsqueeze(2) for tensor in (query, log_sum_exp))
+            null = None if null is None else null[batch, :, self.last].unsqueeze(2)
+        bias = None if bias is None else fit_batch(bias, query.shape[0])[:, None, None, :]
+        options = {"scaling": scaling, "bias": bias, "soft_cap": soft_cap}
+        scores = latent_scores(query, rows.latents, adapter.projections(slot), **options)  # type: ignore[arg-type]
+        if layer not in self.recorded:
+            self.recorded.add(layer)
+            recorder.attention.setdefault(layer, []).append(AttentionRecord(scores, null, log_sum_exp, rows.indices))
+
+
+def fit_batch(tensor: Tensor, batch: int) -> Tensor:
+    """Repeat (n, ...) to (batch, ...): shared by all when n is 1, each element several times in a row for beams."""
+    given = tensor.shape[0]
+    if given == batch:
+        return tensor
+    if given == 1:
+        return tensor.expand(batch, *tensor.shape[1:])
+    if batch % given:
+        raise ModelError(
+            f"The attend block holds something for {given} questions but the model was called with a batch of {batch}; "
+            "open one attend block per batch."
+        )
+    return tensor.repeat_interleave(batch // given, 0)
+
+
+def visible_queries(attention_mask: object, tokens: int) -> Tensor | None:
+    """Which of the pass's tokens are not padding, (B, T), or None when none is.
+
+    The mask is what the decoder was called with: None, (B, S) with 1 on tokens, a mask already made for the layers
+    (B, 1, T, S), boolean or added, or a dictionary of these by layer type. In a made mask padding is what sees nothing.
+    """
+    if isinstance(attention_mask, dict):
+        masks = [mask for mask in attention_mask.values() if isinstance(mask, Tensor)]
+        attention_mask = masks[0] if masks else None
+    if not isinstance(attention_mask, Tensor):
+        return None
+    if attention_mask.dim() == 2:
+        visible = attention_mask[:, -tokens:] != 0
+    elif attention_mask.dtype == torch.bool:
+        visible = attention_mask.any(-1).any(1)
+    else:
+        visible = (attention_mask > torch.finfo(attention_mask.dtype).min).any(-1).any(1)
+    return None if bool(visible.all()) else visible
+
+
+def _similarity(question: Tensor, embeddings: Tensor, norms: Tensor) -> Tensor:
+    return question @ embeddings.to(question.dtype).T / norms.to(question.dtype).clamp(min=1e-12)
+
+
+def _with_null(scores: Tensor, null: Tensor | None) -> Tensor:
+    return scores if null is None else torch.cat([scores, null[..., None]], -1)
