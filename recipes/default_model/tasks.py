@@ -12,14 +12,34 @@ from wordfreq import top_n_list
 from kblam.answering.prompts import REFUSAL, quoting_prompt
 from kblam.knowledge import Triple
 from kblam.synthesis.facts import make_facts, make_value
-from kblam.synthesis.properties import Property
 from kblam.synthesis.questions import Question, ask_about, ask_two, is_cjk, plain_question
 from kblam.synthesis.values import KINDS, code
 
 WORDS = {
     "en": (9000, 5), "zh": (5000, 2), "ja": (5000, 2), "de": (3000, 1), "fr": (3000, 1), "es": (3000, 1), "ru": (1500, 0.4), "ko": (1500, 0.4),
 }  # fmt: skip
-PUNCTUATION = ["-", ", ", "/", ".", ":", " & ", "'", "_", "+", " (", ") ", "°", "%", "#", "·", "–", "“", "”", " = ", "²"]
+PUNCTUATION = [
+    "-",
+    ", ",
+    "/",
+    ".",
+    ":",
+    " & ",
+    "'",
+    "_",
+    "+",
+    " (",
+    ") ",
+    "°",
+    "%",
+    "#",
+    "·",
+    "–",
+    "“",
+    "”",
+    " = ",
+    "²",
+]
 ASIDE = (
     "{w} {w} {e} {w}?", "What {w} {e}?", "Which {w} {w} {e}?", "Who {w} {e}?", "When {w} {e} {w}?", "Where {w} {e}?", "How {w} {e} {w} {w}?",
     "Why {w} {e}?", "Tell me {w} {e} {w}.", "In which {w} {w} {e} {w}?", "How many {w} {w} {e}?", "At what {w} {w} {e} {w}?", "By whom {w} {e}?",
@@ -117,7 +137,11 @@ class Practice:
 
     def _question(self, fact: Triple, wild: bool) -> Question:
         if wild and not is_cjk(fact.property):
-            return self._aside(fact) if self.draw.random() < 0.4 or fact.property == "description" else plain_question(fact, self.draw)
+            return (
+                self._aside(fact)
+                if self.draw.random() < 0.4 or fact.property == "description"
+                else plain_question(fact, self.draw)
+            )
         return ask_about(fact, self.draw)
 
     def _distractors(self, fact: Triple, count: int, wild: bool, distinct_entities: bool) -> list[Triple]:
@@ -160,12 +184,15 @@ class Practice:
         return self._spoken(quoting_prompt(question.text, shown), question.answer)
 
     def guessing(self) -> Sample:
-        """A question without facts and a plausible answer: what values look like, for knowledge that comes as vectors."""
+        """A question without facts and a plausible answer: what values look like, for knowledge that comes as
+        vectors."""
         question = ask_about(self.draw.choice(self.facts), self.draw)
         return self._spoken(question.text, question.answer)
 
     def _spoken(self, prompt: str, answer: str) -> Sample:
-        return Sample([self.user, *self._encode(prompt), self.assistant], [*encode_answer(self._encode, answer), self.end])
+        return Sample(
+            [self.user, *self._encode(prompt), self.assistant], [*encode_answer(self._encode, answer), self.end]
+        )
 
     def draw_one(self, progress: float) -> Sample:
         """One exercise."""
@@ -187,26 +214,32 @@ class Practice:
 
     @property
     def user(self) -> int:
+        """Opens the user's turn."""
         return self.tokenizer.convert_tokens_to_ids("<|user|>")
 
     @property
     def assistant(self) -> int:
+        """Opens the answer."""
         return self.tokenizer.convert_tokens_to_ids("<|assistant|>")
 
     @property
     def end(self) -> int:
+        """Ends the answer."""
         return self.tokenizer.eos_token_id
 
     @property
     def dash(self) -> list[int]:
+        """Opens a fact."""
         return self._encode("- ")
 
     @property
     def colon(self) -> list[int]:
+        """Stands before a value."""
         return self._encode(":")
 
     @property
     def newline(self) -> list[int]:
+        """Ends a fact."""
         return self._encode("\n")
 
 

@@ -1,6 +1,7 @@
 """Train the shipped model's tokenizer: byte-level BPE that can write any string.
 
-Digits and Chinese or Japanese characters always stand alone, so that a value is cut into the same tokens wherever it appears.
+Digits and Chinese or Japanese characters always stand alone, so that a value is cut into the same tokens wherever it
+appears.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ def train(seed: int = 0, vocabulary: int = 6144) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=vocabulary,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(corpus(seed), trainer)
     wrapped = PreTrainedTokenizerFast(

@@ -1,6 +1,7 @@
 """Train the base model that ships with kblam, on a CPU: `python recipes/default_model/train_base.py --steps 9000`.
 
-Needs `pip install wordfreq`. Writes `runs/base/` (the model), `runs/base/log.jsonl` and `runs/base/training.png`; a run that was stopped goes on
+Needs `pip install wordfreq`. Writes `runs/base/` (the model), `runs/base/log.jsonl` and `runs/base/training.png`; a
+run that was stopped goes on
 from its last checkpoint.
 """
 
@@ -28,7 +29,8 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=4,
         num_key_value_heads=4, head_dim=64, max_position_embeddings=4096, tie_word_embeddings=True, rms_norm_eps=1e-5,
-        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     wire_copying(model)
@@ -47,7 +49,9 @@ def collate(samples: list[Sample], pad: int) -> tuple[torch.Tensor, torch.Tensor
     return ids, said
 
 
-def batches(practice: Practice, start: int, steps: int, tokens: int, pad: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(
+    practice: Practice, start: int, steps: int, tokens: int, pad: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """One batch a step of about `tokens` tokens, of exercises of similar length."""
     pool: list[Sample] = []
     for step in range(start, steps):
@@ -68,7 +72,9 @@ def batches(practice: Practice, start: int, steps: int, tokens: int, pad: int) -
         yield collate(chosen, pad)
 
 
-def ahead(items: Iterator[tuple[torch.Tensor, torch.Tensor]], depth: int = 8) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def ahead(
+    items: Iterator[tuple[torch.Tensor, torch.Tensor]], depth: int = 8
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The same items, made in a thread while earlier ones are used."""
     queue: Queue[tuple[torch.Tensor, torch.Tensor] | None] = Queue(depth)
 
@@ -115,7 +121,9 @@ def train(options: argparse.Namespace) -> None:
     practice = Practice(tokenizer, options.seed + start)
     body = torch.compile(model.model, dynamic=True) if options.compile else model.model
     began, seen, total, exact = time.time(), 0, 0.0, 0.0
-    for step, (ids, said) in enumerate(ahead(batches(practice, start, options.steps, options.tokens, tokenizer.pad_token_id)), start):
+    for step, (ids, said) in enumerate(
+        ahead(batches(practice, start, options.steps, options.tokens, tokenizer.pad_token_id)), start
+    ):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * rate(step, options.steps)
@@ -131,7 +139,12 @@ def train(options: argparse.Namespace) -> None:
         total, seen = total + loss.item(), seen + ids.numel()
         exact += (logits.argmax(-1) == said[said != -100]).float().mean().item()
         if (step + 1) % 50 == 0:
-            line = {"step": step + 1, "loss": total / 50, "accuracy": exact / 50, "tokens_per_second": seen / (time.time() - began)}
+            line = {
+                "step": step + 1,
+                "loss": total / 50,
+                "accuracy": exact / 50,
+                "tokens_per_second": seen / (time.time() - began),
+            }
             with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
             total = exact = 0.0
@@ -139,7 +152,14 @@ def train(options: argparse.Namespace) -> None:
                 raise SystemExit(f"the loss is {line['loss']} at step {step + 1}; lower --rate")
         if (step + 1) % 250 == 0 or step + 1 == options.steps:
             part = folder / "checkpoint.part"
-            torch.save({"model": model.state_dict(), "optimizers": [item.state_dict() for item in optimizers], "step": step + 1}, part)
+            torch.save(
+                {
+                    "model": model.state_dict(),
+                    "optimizers": [item.state_dict() for item in optimizers],
+                    "step": step + 1,
+                },
+                part,
+            )
             part.replace(checkpoint)
             model.to(torch.bfloat16).save_pretrained(folder) if step + 1 == options.steps else None
     tokenizer.save_pretrained(folder)

@@ -1,10 +1,14 @@
 """Start the base model with its copying heads in place.
 
-Transformers learn to copy through induction heads (Olsson et al., 2022, arXiv 2209.11895): one layer writes into each position what stood before it,
-the next looks for a position whose predecessors are the present tokens and repeats what stands there. Gradient descent finds them late: after
-4 million tokens this model had not begun to copy. Here they are written into the initial weights, and training refines them.
+Transformers learn to copy through induction heads (Olsson et al., 2022, arXiv 2209.11895): one layer writes into each
+position what stood before it,
+the next looks for a position whose predecessors are the present tokens and repeats what stands there. Gradient
+descent finds them late: after
+4 million tokens this model had not begun to copy. Here they are written into the initial weights, and training
+refines them.
 
-The residual stream (256 wide) starts as: 128 dimensions for the token, one that is always 1, and slots for the one or two tokens before. Low
+The residual stream (256 wide) starts as: 128 dimensions for the token, one that is always 1, and slots for the one or
+two tokens before. Low
 rotary frequencies carry content (they hardly turn within a prompt), high ones carry the distance.
 """
 
@@ -18,7 +22,12 @@ TOKEN = slice(0, 128)
 CONSTANT = 128
 NEAR, FAR = 24, 14
 """Dimensions in which the last token, and the one before it, are compared."""
-SLOTS = {("first", "one"): slice(129, 167), ("second", "one"): slice(167, 205), ("first", "two"): slice(205, 219), ("second", "two"): slice(219, 233)}
+SLOTS = {
+    ("first", "one"): slice(129, 167),
+    ("second", "one"): slice(167, 205),
+    ("first", "two"): slice(205, 219),
+    ("second", "two"): slice(219, 233),
+}
 SHARP = range(0, 6)
 """Rotary pairs that turn fast enough to tell one position from the next."""
 STEADY = range(13, 32)
@@ -32,7 +41,9 @@ def projection(rows: int, generator: torch.Generator) -> Tensor:
     return torch.linalg.qr(torch.randn(128, rows, generator=generator))[0].T * (128 / rows) ** 0.5
 
 
-def look_back(layer: torch.nn.Module, head: int, distance: int, read: Tensor, slot: slice, frequencies: Tensor, scale: float) -> None:
+def look_back(
+    layer: torch.nn.Module, head: int, distance: int, read: Tensor, slot: slice, frequencies: Tensor, scale: float
+) -> None:
     """Make a head of the first layer attend `distance` positions back and write `read` of that token into a slot."""
     attention, start = layer.self_attn, head * 64
     size = 10.0 / scale
@@ -46,8 +57,11 @@ def look_back(layer: torch.nn.Module, head: int, distance: int, read: Tensor, sl
     attention.o_proj.weight[slot, start : start + rows] = torch.eye(rows)
 
 
-def repeat(layer: torch.nn.Module, head: int, reads: tuple[Tensor, Tensor], one: slice, two: slice, scale: float) -> None:
-    """Make a head of the second layer attend where the last two tokens came before, and say half of the token that stands there."""
+def repeat(
+    layer: torch.nn.Module, head: int, reads: tuple[Tensor, Tensor], one: slice, two: slice, scale: float
+) -> None:
+    """Make a head of the second layer attend where the last two tokens came before, and say half of the token that
+    stands there."""
     attention, start = layer.self_attn, head * 64
     steady = [start + pair for pair in STEADY] + [start + 32 + pair for pair in STEADY]
     order = torch.randperm(len(steady), generator=torch.Generator().manual_seed(head)).tolist()
@@ -68,7 +82,9 @@ def wire_copying(model: LlamaForCausalLM, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     embedding = model.model.embed_tokens.weight
     embedding.zero_()
-    embedding[:, TOKEN] = torch.nn.functional.normalize(torch.randn(embedding.shape[0], 128, generator=generator), dim=-1)
+    embedding[:, TOKEN] = torch.nn.functional.normalize(
+        torch.randn(embedding.shape[0], 128, generator=generator), dim=-1
+    )
     embedding[:, CONSTANT] = 1.0
     first, second = model.model.layers[0], model.model.layers[1]
     for layer, heads in ((first, 3), (second, 2)):
