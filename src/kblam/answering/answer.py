@@ -29,6 +29,8 @@ class Answer:
     """True when nothing in the knowledge base answers the question."""
     citations: tuple[Citation, ...]
     """The facts attended to most, best first; what a refusal looked at is here too."""
+    corrected: bool
+    """True when the model misquoted and the stored value was put in place of its words."""
     confidence: float
     """Calibrated probability that the knowledge base answers the question."""
     grounding: str
@@ -54,6 +56,7 @@ class Answer:
             "question": self.question,
             "answer": self.text,
             "refused": self.refused,
+            "corrected": self.corrected,
             "confidence": round(self.confidence, 4),
             "citations": citations,
             "knowledge": {"rows": self.rows, "version": self.version},

@@ -1,6 +1,7 @@
 """A question about several facts, as one question for each.
 
-`the capital of Peru and the population of Chile` asks for two facts; `the capital and the population of Peru` and `the capital of Peru and Chile`
+`the capital of Peru and the population of Chile` asks for two facts; `the capital and the population of Peru` and
+`the capital of Peru and Chile`
 leave out what the other half says. An `and` inside a name (Trinidad and Tobago) joins nothing.
 """
 
@@ -13,8 +14,13 @@ from kblam.answering.names import Mention
 
 __all__ = ["clauses"]
 
-JOINT = re.compile(r"\s*(?:,?\s+(?:and also|as well as|and|plus)\s+|[;；，、]\s*(?:and\s+)?|以及|和|与|及|および|と(?!は)|&)\s*", re.IGNORECASE)
-LEADING = re.compile(r"^(?:\W*\b(?:the|what|is|are|was|were|who|which|tell|me|give|please|name|and|also|of|for)\b)*\W*", re.IGNORECASE)
+JOINT = re.compile(
+    r"\s*(?:,?\s+(?:and also|and,? besides that,?|as well as|and|plus)\s+|[;；，、]\s*(?:and\s+)?|以及|和|与|及|および|と(?!は)|&)\s*",
+    re.IGNORECASE,
+)
+LEADING = re.compile(
+    r"^(?:\W*\b(?:the|what|is|are|was|were|who|which|tell|me|give|please|name|and|also|of|for)\b)*\W*", re.IGNORECASE
+)
 TRAILING = re.compile(r"[\s?？.。!！]*$")
 MOST = 4
 """Questions with more parts are read as a whole."""
@@ -25,7 +31,9 @@ def _joints(question: str, mentions: Sequence[Mention]) -> list[tuple[int, int]]
     return [
         match.span()
         for match in JOINT.finditer(question)
-        if not any(start < match.end() and match.start() < end for start, end in inside) and 0 < match.start() and match.end() < len(question)
+        if not any(start < match.end() and match.start() < end for start, end in inside)
+        and match.start() > 0
+        and match.end() < len(question)
     ]
 
 
@@ -55,11 +63,16 @@ def _frame(question: str, span: tuple[int, int], found: Sequence[Mention]) -> tu
 
 
 def _says_more(before: str, after: str) -> bool:
-    return bool(re.sub(r"[\W_]|\b(?:the|and|of)\b", "", before + after))
+    return bool(re.sub(r"[\W_]|\b(?:the|and|of|compare)\b", "", before + after, flags=re.IGNORECASE))
 
 
 def _completed(
-    index: int, bodies: list[str], frames: list[tuple[str, str] | None], whole: list[int], question: str, held: list[list[Mention]]
+    index: int,
+    bodies: list[str],
+    frames: list[tuple[str, str] | None],
+    whole: list[int],
+    question: str,
+    held: list[list[Mention]],
 ) -> str:
     """A part with what it leaves out taken from the nearest part that says it."""
     if index in whole:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from kblam.knowledge import Triple
 
-__all__ = ["Mention", "Names"]
+__all__ = ["Mention", "Names", "asked_property", "asks_what_it_is"]
 
 TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
 """A Chinese, Japanese or Korean character, a word, or a mark."""
@@ -23,6 +23,22 @@ COMMON = frozenset(
     .split()
 )  # fmt: skip
 """Words that are names only when they are written exactly like the name."""
+
+
+OPENERS = COMMON | frozenset(
+    "compare describe list explain show find define say state tell give name please would could did has have had will "
+    "whose with under about also than s"
+    .split()
+)  # fmt: skip
+"""Words that may stand before a name without being a part of it, whatever their case."""
+
+
+DESCRIPTIONS = frozenset("description definition 描述 定义 介绍 説明 定義".split())
+BARE = re.compile(
+    r"\b(?:what|who|whats|what's|is|are|was|tell|me|about|explain|describe|define|the|a|an|please|can|could|you|do|know|does|mean|meant|by|to|us)\b"
+    r"|是什么|是什麼|什么是|什麼是|是谁|请问|请|介绍|一下|告诉我|关于|解释|とは|って|は何|何|ですか|でしょうか|について|教えてください|教えて|説明してください|誰"
+)
+"""All that a question about a thing as such says beside its name."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,7 @@ class Names:
     def __init__(self, triples: Sequence[Triple]) -> None:
         self._rows: dict[str, list[int]] = {}
         self._exact: dict[str, set[str]] = {}
+        self._entities = [_folded(triple.entity) for triple in triples]
         self._properties = [_folded(triple.property) for triple in triples]
         for row, triple in enumerate(triples):
             for name in (triple.entity, *triple.aliases):
@@ -62,7 +79,8 @@ class Names:
                 start, end = spans[first][0], spans[last][1]
                 rows = self._look_up(question[start:end])
                 if rows:
-                    found.append(Mention(start, end, tuple(rows)))
+                    if not _inside_longer_name(question, start, end):
+                        found.append(Mention(start, end, tuple(rows)))
                     first = last
                     break
             first += 1
@@ -73,9 +91,22 @@ class Names:
         rows = self._rows.get(key, [])
         return rows if key not in COMMON or text in self._exact.get(key, ()) else []
 
+    def siblings(self, row: int) -> list[int]:
+        """The rows about the same entity, the row itself among them."""
+        return self._rows[self._entities[row]]
+
+    def is_property(self, words: str, row: int) -> bool:
+        """True when the words are the name of the row's property."""
+        name, asked = self._properties[row], _folded(words)
+        return asked == name or (asked in DESCRIPTIONS and name in DESCRIPTIONS)
+
     def named_property(self, question: str, row: int) -> bool:
-        """True when the question holds the words of the row's property."""
+        """True when the question holds the words of the row's property; `What is NAME?` names the description."""
         name, text = self._properties[row], _folded(question)
+        if name in DESCRIPTIONS and any(
+            row in mention.rows and asks_what_it_is(question, mention) for mention in self.mentions(question)
+        ):
+            return True
         at = text.find(name)
         while at >= 0:
             before, after = text[at - 1 : at], text[at + len(name) : at + len(name) + 1]
@@ -85,6 +116,33 @@ class Names:
         return False
 
 
+def asks_what_it_is(question: str, mention: Mention) -> bool:
+    """True for `What is NAME?`, `NAME是什么？`, `NAMEとは何ですか？` and their like, which ask for no property."""
+    rest = f"{question[: mention.start]} {question[mention.end :]}".casefold()
+    return re.sub(r"\W", "", BARE.sub("", rest)) == "" and rest.strip() != ""
+
+
+def asked_property(question: str, mention: Mention) -> str | None:
+    """The words that stand for a property in `the ... of NAME`, `NAME's ...` or `NAME的...`; None for questions put
+    another way."""
+    if asks_what_it_is(question, mention):
+        return "description"
+    before, after = question[: mention.start], question[mention.end :]
+    of = re.search(r"(?:\bthe |^)((?:[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before, re.IGNORECASE)
+    has = re.match(r"(?:'s|’s) ((?:[\w-]+ ){0,3}[\w-]+)\s*[?.!]*$", after)
+    cjk = re.match("[的の]([^是はがを？?。]{1,12}?)(?:分别|各自|各|都)?(?:[是はがを？?。]|$)", after)
+    ends = re.match(r"(?: is)?\s*[?.!]*$", after)
+    return of[1] if of and ends else has[1] if has else cjk[1] if cjk else None
+
+
+def _inside_longer_name(question: str, start: int, end: int) -> bool:
+    """True when the words around a name belong to it: Equatorial [Guinea], [Guinea]-Bissau, [C]#."""
+    if re.match(r"[#+]|-\w| [A-Z][a-z]+", question[end:]):
+        return True
+    left = re.search(r"(\w+)[ -]$", question[:start])
+    return left is not None and left[1][0].isupper() and left[1].casefold() not in OPENERS
+
+
 def _continues(left: str, right: str) -> bool:
     """True when two neighbouring characters belong to one word."""
-    return bool(left and right) and len(TOKEN.findall(left + right)) == 1
+    return bool(left and right) and TOKEN.findall(left + right) == [left + right]

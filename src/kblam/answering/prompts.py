@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kblam.errors import InputError
 from kblam.knowledge import Triple
 
-__all__ = ["REFUSAL", "fact_line", "quoting_prompt"]
+__all__ = ["REFUSAL", "check_question", "fact_line", "quoting_prompt"]
 
 REFUSAL = "Not in the knowledge base."
 """What the shipped model says, and every answer's text, when nothing in the knowledge base answers the question."""
 
+MOST_CHARACTERS = 20_000
+"""Longer questions are refused before anything is read."""
 INSTRUCTION = "Answer from these facts and quote them exactly."
 
 
@@ -23,3 +26,13 @@ def quoting_prompt(question: str, facts: Sequence[Triple]) -> str:
     """The facts, then the question."""
     lines = "\n".join(fact_line(fact) for fact in facts)
     return f"{INSTRUCTION}\n{lines}\nQuestion: {question}"
+
+
+def check_question(question: object) -> None:
+    """Raise InputError for a question that is empty or too long."""
+    if not isinstance(question, str) or not question.strip():
+        raise InputError('the question is empty: ask something, for example "What is the capital of Mongolia?"')
+    if len(question) > MOST_CHARACTERS:
+        raise InputError(
+            f"the question has {len(question):,} characters, {MOST_CHARACTERS:,} are allowed: ask a shorter question"
+        )

@@ -83,7 +83,11 @@ def _holds(base: KnowledgeBase, identity: tuple[str, str], value: str) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Encode a file of facts, as the command line says, and print one line."""
-    parser = argparse.ArgumentParser(description="Turn a file of facts into key and value vectors.")
+    parser = argparse.ArgumentParser(
+        prog="kblam embed",
+        description="Turn a file of facts into key and value vectors.",
+        epilog="example: kblam embed --input knowledge.json --output embeddings.npy",
+    )
     parser.add_argument("--input", required=True, metavar="FILE", help="facts: .json, .jsonl or .csv")
     parser.add_argument(
         "--output", required=True, metavar="FILE", help="what to write: NAME.npy, or a directory by any other name"

@@ -22,11 +22,18 @@ from kblam.attention.merge import cap, needs_gradient
 from kblam.errors import ModelError
 from kblam.models.anatomy import AttentionSite, attention_sites, query_projection, refuse_unsupported
 
-__all__ = ["FORMAT_VERSION", "Adapter", "AdapterConfig"]
+__all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "adapter.safetensors"
 CONFIG_FILE = "adapter.json"
+EVIDENCE = (
+    "score", "entity named", "property named", "another property named", "lead over the entity's other rows", "masked score", "masked cosine",
+)  # fmt: skip
+"""What speaks for the best row: its prior score; what the question names; and the same scores with the entity masked
+on both sides, so that only
+the property counts."""
+_UNCALIBRATED = (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _BLOCK = 1 << 16
 """Rows whose statistics are computed at once, so that a large knowledge base needs no second copy of itself."""
 
@@ -63,6 +70,11 @@ class AdapterConfig:
     """Give every knowledge layer a learned row that stands for "none of these" and has a zero value."""
     query_bias: bool = False
     """Give the knowledge query projections a bias, for base models whose own have one."""
+    quote_rows: int = 4
+    """Rows shown to the model, at most, when it quotes."""
+    check_quotes: bool = False
+    """Replace a quoting answer that lacks the value of the row it rests on by that value; for bases too small to be
+    trusted."""
     key_norm_eps: float = 1e-5
     """Added to the variance in the layer norm over a row's keys."""
     key_blocks: int = 0
@@ -114,6 +126,14 @@ class Adapter(nn.Module):
     """(D, D), the identity at first: turns the question's embedding before it is compared with keys."""
     question_value: nn.Parameter | None
     """(D, D), likewise before it is compared with values."""
+    name_bonus: Tensor | None
+    """(3,): added to the scores of rows whose entity the question names, and to those whose property it names as
+    well; and the share of the
+    score that the question without the name has with the property alone."""
+    refusal_weight: Tensor | None
+    """(len(EVIDENCE),): weighs the evidence that the best row answers the question; a logistic regression."""
+    refusal_bias: Tensor | None
+    """()."""
     null_key: nn.Parameter | None
     """(L, H, d)."""
     null_offset: nn.Parameter | None
@@ -135,6 +155,11 @@ class Adapter(nn.Module):
         self.beta_value = nn.Parameter(torch.zeros(layers)) if config.question_prior else None
         self.question_key = nn.Parameter(torch.eye(width)) if config.question_prior else None
         self.question_value = nn.Parameter(torch.eye(width)) if config.question_prior else None
+        # Fitted to what retrieval finds, not by the gradient of the model's loss.
+        prior = config.question_prior
+        self.register_buffer("name_bonus", torch.tensor([4.0, 4.0, 0.5]) if prior else None)
+        self.register_buffer("refusal_weight", torch.tensor(_UNCALIBRATED) if prior else None)
+        self.register_buffer("refusal_bias", torch.tensor(-6.0) if prior else None)
         self.null_key = nn.Parameter(torch.zeros(layers, heads, config.head_dim)) if config.null_row else None
         self.null_offset = nn.Parameter(torch.zeros(layers)) if config.null_row else None
 
@@ -217,6 +242,16 @@ class Adapter(nn.Module):
         assert self.question_key is not None and self.question_value is not None, "an adapter without a question prior"
         unit = nn.functional.normalize(question.to(self.question_key.dtype), dim=-1)
         return unit @ self.question_key.T, unit @ self.question_value.T
+
+    def prior_scores(self, question: Tensor, latents: Latents) -> Tensor:
+        """The question prior at the first knowledge layer: questions (n, D) to (n, M)."""
+        assert self.beta_key is not None and self.beta_value is not None
+        for_keys, for_values = self.read_question(question)
+        key = for_keys @ latents.keys.to(for_keys.dtype).T / latents.key_norms.to(for_keys.dtype).clamp(min=1e-12)
+        value = (
+            for_values @ latents.values.to(for_values.dtype).T / latents.value_norms.to(for_keys.dtype).clamp(min=1e-12)
+        )
+        return self.beta_key[0] * key + self.beta_value[0] * value
 
     def null_score(self, slot: int, query: Tensor, scaling: float, soft_cap: float | None = None) -> Tensor | None:
         """The null row's score, query (B, H, T, d) to (B, H, T); None without a null row."""

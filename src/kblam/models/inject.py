@@ -83,6 +83,8 @@ class Injection:
             refuse_site(model, site)
             adapter.check_site(site)
         self._signature = inspect.signature(self._decoder.forward)
+        self.standing: ActiveKnowledge | None = None
+        """What calls outside an attend block attend to; for adapters that need no question beside the prompt."""
         self._handles: list[Any] = []
         self._install(sites)
 
@@ -125,6 +127,8 @@ class Injection:
 
     def _open_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         attended = _ATTENDED.get({}).get(id(self))
+        if attended is None and self.standing is not None:
+            attended = Attended(self.adapter, self.standing, None)
         if attended is None:
             return None
         given = self._signature.bind_partial(*args, **kwargs).arguments

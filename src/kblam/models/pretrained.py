@@ -1,10 +1,10 @@
 """Models on disk: the one that ships, a hub name or folder, and directories that `integrate` writes.
 
-    enhanced_model/
-        kblam.json            format, version, base model, provenance
-        adapter.json          the adapter's config            } absent for a model that has no trained adapter
-        adapter.safetensors   the adapter's weights           }
-        knowledge/            triples.jsonl, keys.npy, values.npy, about.json
+enhanced_model/
+    kblam.json            format, version, base model, provenance
+    adapter.json          the adapter's config            } absent for a model that has no trained adapter
+    adapter.safetensors   the adapter's weights           }
+    knowledge/            triples.jsonl, keys.npy, values.npy, about.json
 """
 
 from __future__ import annotations
@@ -12,21 +12,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from kblam.errors import ModelError
 from kblam.knowledge import KnowledgeBase
+from kblam.knowledge.aside import replace_directory
 from kblam.models.adapter import Adapter
 from kblam.version import __version__
 
-__all__ = ["DEFAULT_MODEL", "Pretrained", "default_adapter", "default_hashes", "is_enhanced", "load_pretrained", "save_enhanced"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "DESCRIPTION",
+    "Enhancement",
+    "Pretrained",
+    "default_adapter",
+    "default_hashes",
+    "is_enhanced",
+    "load_pretrained",
+    "read_enhancement",
+    "save_enhanced",
+]
 
 DEFAULT_MODEL = "default"
 """The name of the model that ships with the package."""
@@ -42,7 +55,18 @@ class Pretrained:
     base_model: str
     """`default`, a hub name, or a folder."""
     base: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerBase | None
+    """None for a folder without one: such a model computes but cannot be asked."""
+    adapter: Adapter | None
+    knowledge: KnowledgeBase | None
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """What stands beside a base model's weights."""
+
+    base_model: str
+    """`default`, a hub name, or the absolute path of a folder."""
     adapter: Adapter | None
     knowledge: KnowledgeBase | None
 
@@ -62,14 +86,42 @@ def load_pretrained(reference: str = DEFAULT_MODEL) -> Pretrained:
         return Pretrained(reference, base, tokenizer, default_adapter(), None)
     path = Path(reference)
     if not is_enhanced(reference):
-        if path.is_dir() and not (path / "config.json").is_file():
-            raise ModelError(f"{path} holds neither {DESCRIPTION} nor config.json; name a folder that `kblam integrate` or save_pretrained wrote.")
+        _check_model_folder(path)
         base, tokenizer = _load_base(reference)
         return Pretrained(reference, base, tokenizer, None, None)
     about = _read_description(path / DESCRIPTION)
     base, tokenizer = _load_base(about["base_model"])
     adapter = Adapter.load(path) if about["adapter"] else None
     return Pretrained(about["base_model"], base, tokenizer, adapter, KnowledgeBase.from_file(path / "knowledge"))
+
+
+def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
+    """Read what load_pretrained would, but for the base model's weights; of a plain model, check that it can be found.
+
+    Raises ModelError as load_pretrained does.
+    """
+    if reference == DEFAULT_MODEL:
+        return Enhancement(reference, default_adapter(), None)
+    path = Path(reference)
+    if is_enhanced(reference):
+        about = _read_description(path / DESCRIPTION)
+        adapter = Adapter.load(path) if about["adapter"] else None
+        return Enhancement(about["base_model"], adapter, KnowledgeBase.from_file(path / "knowledge"))
+    _check_model_folder(path)
+    local = path.is_dir()
+    try:
+        AutoConfig.from_pretrained(reference, local_files_only=local or None)
+        AutoTokenizer.from_pretrained(reference, local_files_only=local or None)
+    except Exception as error:  # transformers and the hub raise many kinds
+        raise ModelError(_why_not(reference, local, error)) from error
+    return Enhancement(str(path.resolve()) if local else reference, None, None)
+
+
+def _check_model_folder(path: Path) -> None:
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ModelError(
+            f"{path} holds neither {DESCRIPTION} nor config.json; name a folder that `kblam integrate` or save_pretrained wrote."
+        )
 
 
 def default_adapter() -> Adapter:
@@ -80,72 +132,83 @@ def default_adapter() -> Adapter:
 def default_hashes() -> dict[str, tuple[str, str]]:
     """Each shipped weight file's expected and actual SHA-256."""
     expected: dict[str, str] = json.loads((SHIPPED / "sha256.json").read_text(encoding="utf-8"))
-    return {name: (known, hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest()) for name, known in expected.items()}
+    return {
+        name: (known, hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest()) for name, known in expected.items()
+    }
 
 
-def save_enhanced(directory: str | Path, base_model: str, adapter: Adapter | None, knowledge: KnowledgeBase, provenance: dict[str, Any]) -> None:
-    """Write an enhanced model: aside first, then in the place of what was there."""
-    directory = Path(directory)
-    if directory.exists() and (not directory.is_dir() or (any(directory.iterdir()) and not is_enhanced(str(directory)))):
-        raise ModelError(f"{directory} exists and is not a model that kblam wrote; choose another --output.")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    aside = directory.with_name(f"{directory.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        aside.mkdir()
+def save_enhanced(
+    directory: str | Path,
+    base_model: str,
+    adapter: Adapter | None,
+    knowledge: KnowledgeBase,
+    provenance: dict[str, Any],
+) -> None:
+    """Write an enhanced model, whole or not at all; one that was there is replaced.
+
+    Raises InputError where nothing can be written, or where somebody else's files are.
+    """
+    about = {
+        "format": "kblam-model", "format_version": FORMAT_VERSION, "kblam_version": __version__, "base_model": base_model,
+        "adapter": adapter is not None, "encoder": knowledge.encoder_name, "facts": len(knowledge), "provenance": provenance,
+    }  # fmt: skip
+    with replace_directory(directory, mark=DESCRIPTION) as aside:
         if adapter is not None:
             adapter.save(aside)
         knowledge.save(aside / "knowledge")
-        about = {
-            "format": "kblam-model", "format_version": FORMAT_VERSION, "kblam_version": __version__, "base_model": base_model,
-            "adapter": adapter is not None, "encoder": knowledge.encoder_name, "facts": len(knowledge), "provenance": provenance,
-        }  # fmt: skip
         (aside / DESCRIPTION).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        _replace(aside, directory)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _replace(aside: Path, directory: Path) -> None:
-    old = directory.with_name(f"{aside.name}.old")
-    if directory.exists():
-        directory.replace(old)
-    try:
-        aside.replace(directory)
-    except OSError:
-        if old.exists():
-            old.replace(directory)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON ({error}); restore it or run `kblam integrate` again.") from error
-    if not isinstance(about, dict) or about.get("format") != "kblam-model" or not isinstance(about.get("base_model"), str):
+        raise ModelError(
+            f"{path} cannot be read as JSON ({error}); restore it or run `kblam integrate` again."
+        ) from error
+    if (
+        not isinstance(about, dict)
+        or about.get("format") != "kblam-model"
+        or not isinstance(about.get("base_model"), str)
+    ):
         raise ModelError(f"{path} does not describe a kblam model; run `kblam integrate` again.")
     if about.get("format_version") != FORMAT_VERSION:
-        raise ModelError(f"{path} has format_version {about.get('format_version')!r}, this kblam reads {FORMAT_VERSION}; update kblam.")
+        raise ModelError(
+            f"{path} has format_version {about.get('format_version')!r}, this kblam reads {FORMAT_VERSION}; update kblam."
+        )
     return {"adapter": False, **about}
 
 
-def _load_base(reference: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load_base(reference: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
     local = reference == DEFAULT_MODEL or Path(reference).is_dir()
     where = SHIPPED / "base" if reference == DEFAULT_MODEL else reference
     # The shipped model is small and quickest in float32; others run as they were saved.
     dtype: Any = torch.float32 if reference == DEFAULT_MODEL else "auto"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=local or None)
-        base = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, local_files_only=local or None)
+        words = not local or any(Path(where).glob("*token*")) or any(Path(where).glob("vocab*"))
+        tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=local or None) if words else None
+        with _without_bar() if reference == DEFAULT_MODEL else nullcontext():
+            base = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, local_files_only=local or None)
     except Exception as error:  # transformers, the hub and safetensors raise many kinds
         raise ModelError(_why_not(reference, local, error)) from error
     if torch.cuda.is_available():
-        base = base.to("cuda")
-    if tokenizer.pad_token_id is None:
+        base = base.to("cuda")  # type: ignore[arg-type]
+    if tokenizer is not None and tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "left"
-    return base.eval().requires_grad_(False), tokenizer
+    return base.requires_grad_(False).eval(), tokenizer  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _without_bar() -> Iterator[None]:
+    """Hide transformers' progress bar, which only flickers for a model that loads at once."""
+    bar: Any = logging  # whose functions have no types
+    shown = bar.is_progress_bar_enabled()
+    bar.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bar.enable_progress_bar()
 
 
 def _why_not(reference: str, local: bool, error: Exception) -> str:

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from kblam.knowledge import Triple
-from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, PROPERTIES, Property
 from kblam.synthesis.more_values import MORE_KINDS
+from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, PROPERTIES, Property
 from kblam.synthesis.values import KINDS, person, pseudo_word
 from kblam.synthesis.words import ADJECTIVES, CHINESE, JAPANESE, NOUNS
 
@@ -45,14 +45,25 @@ def _model_name(draw: random.Random) -> str:
 
 
 def _family(draw: random.Random) -> str:
-    return f"{draw.choice(('Project', 'Lake', 'Mount', 'Saint', 'New', 'Port', 'Team', 'Operation'))} {pseudo_word(draw)}"
+    return (
+        f"{draw.choice(('Project', 'Lake', 'Mount', 'Saint', 'New', 'Port', 'Team', 'Operation'))} {pseudo_word(draw)}"
+    )
 
 
 def _acronym(draw: random.Random) -> str:
     return "".join(draw.choices("ABCDEFGHIKLMNOPRSTUVXZ", k=draw.randint(2, 5)))
 
 
-NAMES: tuple[Callable[[random.Random], str], ...] = (_of_kind, _of_kind, _phrase_name, person, _model_name, _family, pseudo_word, _acronym)
+NAMES: tuple[Callable[[random.Random], str], ...] = (
+    _of_kind,
+    _of_kind,
+    _phrase_name,
+    person,
+    _model_name,
+    _family,
+    pseudo_word,
+    _acronym,
+)
 
 
 def make_name(draw: random.Random) -> str:
@@ -87,6 +98,9 @@ def split_properties(held_out: bool) -> tuple[Property, ...]:
 
 def _scripted(draw: random.Random) -> tuple[str, Sequence[Property]]:
     words, properties = draw.choice(((CHINESE, CHINESE_PROPERTIES), (JAPANESE, JAPANESE_PROPERTIES)))
+    if draw.random() < 0.4:
+        # A row {"entity", "description"} calls its property so in any language.
+        properties = (Property("description", properties[0].kind, properties[0].paraphrases),)
     name = "".join(draw.choices(words, k=draw.randint(1, 3))) if draw.random() < 0.7 else make_name(draw)
     return name, properties
 
@@ -99,7 +113,8 @@ def make_facts(
     per_entity: int = 4,
     other_scripts: float = 0.05,
 ) -> list[Triple]:
-    """`count` distinct facts; `near` is the share of entities named almost like another, `other_scripts` of Chinese and Japanese ones."""
+    """`count` distinct facts; `near` is the share of entities named almost like another, `other_scripts` of Chinese
+    and Japanese ones."""
     draw = random.Random(seed)
     themes: dict[str, list[Property]] = {}
     for item in properties or split_properties(held_out=False):

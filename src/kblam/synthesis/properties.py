@@ -10,7 +10,8 @@ __all__ = ["CHINESE_PROPERTIES", "JAPANESE_PROPERTIES", "PROPERTIES", "Property"
 
 @dataclass(frozen=True)
 class Property:
-    """A property, the kind of its values (a name in `values.KINDS`), and questions that avoid its name (`{e}` is the entity)."""
+    """A property, the kind of its values (a name in `values.KINDS`), and questions that avoid its name (`{e}` is the
+    entity)."""
 
     name: str
     kind: str

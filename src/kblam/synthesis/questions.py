@@ -24,9 +24,29 @@ PLAIN = (
     "I would like to know the {p} of {e}.",
     "Name the {p} of {e}.",
 )
-SHORT = ("{e} {p}?", "What {p} does {e} have?", "What is {e}'s {p}?", "Which {p} has {e}?", "{p} of {e}", "For {e}, what is the {p}?")
-CHINESE_PLAIN = ("{e}的{p}是什么？", "{e}的{p}是什么?", "{e}的{p}？", "请告诉我{e}的{p}。", "{e}的{p}是多少？", "我想知道{e}的{p}")
-JAPANESE_PLAIN = ("{e}の{p}は何ですか？", "{e}の{p}は？", "{e}の{p}を教えてください。", "{e}の{p}は何ですか", "{e}の{p}を知りたいです。")
+SHORT = (
+    "{e} {p}?",
+    "What {p} does {e} have?",
+    "What is {e}'s {p}?",
+    "Which {p} has {e}?",
+    "{p} of {e}",
+    "For {e}, what is the {p}?",
+)
+CHINESE_PLAIN = (
+    "{e}的{p}是什么？",
+    "{e}的{p}是什么?",
+    "{e}的{p}？",
+    "请告诉我{e}的{p}。",
+    "{e}的{p}是多少？",
+    "我想知道{e}的{p}",
+)
+JAPANESE_PLAIN = (
+    "{e}の{p}は何ですか？",
+    "{e}の{p}は？",
+    "{e}の{p}を教えてください。",
+    "{e}の{p}は何ですか",
+    "{e}の{p}を知りたいです。",
+)
 OPENINGS = ("", "", "", "", "Hi, ", "Hello! ", "Quick question: ", "Excuse me, ", "I wonder: ")
 PARAPHRASES = {item.name: item.paraphrases for item in (*PROPERTIES, *CHINESE_PROPERTIES, *JAPANESE_PROPERTIES)}
 NAMES_THE_FACT = re.compile(r"\bthe (?P<property>.+) of ")
@@ -57,14 +77,24 @@ def misspell(name: str, draw: random.Random) -> str:
     if len(name) < 5:
         return name
     at = draw.randrange(1, len(name) - 2)
-    return draw.choice((name[:at] + name[at + 1] + name[at] + name[at + 2 :], name[:at] + name[at + 1 :], name[:at] + name[at] + name[at:]))
+    return draw.choice(
+        (
+            name[:at] + name[at + 1] + name[at] + name[at + 2 :],
+            name[:at] + name[at + 1 :],
+            name[:at] + name[at] + name[at:],
+        )
+    )
 
 
 def plain_question(triple: Triple, draw: random.Random) -> Question:
     """A question that names entity and property."""
+    if triple.property == "description" and is_cjk(triple.value):
+        return paraphrased_question(triple, draw)
     if is_cjk(triple.property):
         templates = JAPANESE_PLAIN if triple.property in {item.name for item in JAPANESE_PROPERTIES} else CHINESE_PLAIN
-        return Question(draw.choice(templates).format(e=triple.entity, p=triple.property), triple.value, (triple.identity,), "plain")
+        return Question(
+            draw.choice(templates).format(e=triple.entity, p=triple.property), triple.value, (triple.identity,), "plain"
+        )
     named = draw.random() < 0.75
     text = draw.choice(PLAIN if named else SHORT).format(e=triple.entity, p=triple.property)
     text = draw.choice(OPENINGS) + text
@@ -74,10 +104,13 @@ def plain_question(triple: Triple, draw: random.Random) -> Question:
 def paraphrased_question(triple: Triple, draw: random.Random) -> Question:
     """A question that does not name the property; one that does, when no paraphrase is known."""
     templates = PARAPHRASES.get(triple.property)
+    if triple.property == "description" and is_cjk(triple.value):
+        kana = any("\u3040" <= character <= "\u30ff" for character in triple.value)
+        templates = (JAPANESE_PROPERTIES if kana else CHINESE_PROPERTIES)[0].paraphrases
     if not templates:
         return plain_question(triple, draw)
     text = draw.choice(templates).format(e=triple.entity)
-    return Question(text, triple.value, (triple.identity,), "paraphrased")
+    return Question(text.replace("？", draw.choice("？?")), triple.value, (triple.identity,), "paraphrased")
 
 
 def ask_about(triple: Triple, draw: random.Random, paraphrase: float = 0.4, typo: float = 0.05) -> Question:
@@ -95,8 +128,10 @@ def ask_two(first: Triple, second: Triple, draw: random.Random) -> Question:
     identities = (first.identity, second.identity)
     if is_cjk(first.property) or is_cjk(second.property):
         japanese = first.property in {item.name for item in JAPANESE_PROPERTIES}
-        joined = f"{first.entity}の{first.property}と{second.entity}の{second.property}は何ですか？" if japanese else (
-            f"{first.entity}的{first.property}和{second.entity}的{second.property}是什么？"
+        joined = (
+            f"{first.entity}の{first.property}と{second.entity}の{second.property}は何ですか？"
+            if japanese
+            else (f"{first.entity}的{first.property}和{second.entity}的{second.property}是什么？")
         )
         return Question(joined, f"{first.value}\n{second.value}", identities, "two")
     if first.entity == second.entity:

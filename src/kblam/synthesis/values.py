@@ -81,7 +81,12 @@ def date(draw: Draw) -> str:
     day, month, when = draw.randint(1, 28), draw.randint(1, 12), draw.randint(1500, 2030)
     name = MONTHS[month - 1]
     return draw.choice(
-        (f"{day} {name} {when}", f"{name} {day}, {when}", f"{when}-{month:02d}-{day:02d}", f"{day:02d}.{month:02d}.{when}")
+        (
+            f"{day} {name} {when}",
+            f"{name} {day}, {when}",
+            f"{when}-{month:02d}-{day:02d}",
+            f"{day:02d}.{month:02d}.{when}",
+        )
     )
 
 

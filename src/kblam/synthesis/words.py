@@ -39,14 +39,18 @@ FIRST_NAMES = (
 ).split()
 
 PLACES = (
-    "Aarhus Accra Adelaide Amman Antwerp Arequipa Aswan Athens Baku Bamako Bergen Bilbao Bogota Bologna Bordeaux Brasov Bristol "
-    "Brno Busan Cairo Calgary Cardiff Chennai Cork Cuenca Dakar Dalian Darwin Denver Dresden Dublin Durban Edinburgh Fukuoka "
-    "Gdansk Geneva Ghent Graz Haifa Hanoi Havana Helsinki Hobart Izmir Jaipur Kandy Kigali Kobe Krakow Kyoto La Paz Lagos Leeds "
-    "Leipzig Lima Lisbon Ljubljana Lusaka Lyon Malaga Manila Maputo Medellin Melbourne Minsk Mombasa Montreal Mumbai Nagoya "
-    "Nairobi Nantes Naples Odessa Oslo Osaka Oulu Palermo Perth Porto Prague Pune Quito Recife Reykjavik Riga Rosario Sapporo "
-    "Seattle Sendai Seville Shiraz Sofia Split Surabaya Tallinn Tampere Tbilisi Toledo Toronto Trieste Tunis Turin Uppsala "
-    "Utrecht Valencia Vienna Vilnius Warsaw Wroclaw Yerevan Zagreb Zurich"
-).replace("La Paz", "La_Paz").split()
+    (
+        "Aarhus Accra Adelaide Amman Antwerp Arequipa Aswan Athens Baku Bamako Bergen Bilbao Bogota Bologna Bordeaux Brasov Bristol "
+        "Brno Busan Cairo Calgary Cardiff Chennai Cork Cuenca Dakar Dalian Darwin Denver Dresden Dublin Durban Edinburgh Fukuoka "
+        "Gdansk Geneva Ghent Graz Haifa Hanoi Havana Helsinki Hobart Izmir Jaipur Kandy Kigali Kobe Krakow Kyoto La Paz Lagos Leeds "
+        "Leipzig Lima Lisbon Ljubljana Lusaka Lyon Malaga Manila Maputo Medellin Melbourne Minsk Mombasa Montreal Mumbai Nagoya "
+        "Nairobi Nantes Naples Odessa Oslo Osaka Oulu Palermo Perth Porto Prague Pune Quito Recife Reykjavik Riga Rosario Sapporo "
+        "Seattle Sendai Seville Shiraz Sofia Split Surabaya Tallinn Tampere Tbilisi Toledo Toronto Trieste Tunis Turin Uppsala "
+        "Utrecht Valencia Vienna Vilnius Warsaw Wroclaw Yerevan Zagreb Zurich"
+    )
+    .replace("La Paz", "La_Paz")
+    .split()
+)
 
 SYLLABLES = (
     "ba be bel bor bra cal car cen cor cra da dal den dor dra el en er fa fen fir for ga gal gar gor gra ha hal har hel hor il "

@@ -1,0 +1,391 @@
+"""A language model with a knowledge base: attach facts, ask, get answers with the facts they rest on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
+
+from kblam.answering.answer import Answer, Citation
+from kblam.answering.clauses import clauses
+from kblam.answering.evidence import Reader, Reading
+from kblam.answering.prompts import REFUSAL, check_question, quoting_prompt
+from kblam.answering.streaming import Streamer
+from kblam.errors import EncoderError, InputError, ModelError
+from kblam.knowledge import KnowledgeBase, Snapshot, Triple
+from kblam.models.active import ActiveKnowledge, Recorder
+from kblam.models.adapter import Adapter, AdapterConfig
+from kblam.models.inject import inject
+from kblam.models.original import load_original
+from kblam.models.pretrained import Pretrained, default_adapter, load_pretrained, save_enhanced
+
+__all__ = ["KBLaM"]
+
+MOST_CITATIONS = 5
+WORTH_CITING = 0.01
+WORTH_QUOTING = 0.1
+"""Share of the best row's weight above which another row is shown to the model as well."""
+SPARE_TOKENS = 64
+"""Tokens an answer may have beyond those of the values it quotes."""
+TOKENS_WITHOUT_TEXT = 128
+SENTENCE = re.compile(r"\s*\n\s*")
+
+Grounding = Literal["quote", "tokens"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """What the model looked at for one clause of a question."""
+
+    clause: str
+    weights: Tensor
+    """(M + 1,): the rows and, last, "none of these"."""
+    rows: tuple[int, ...]
+    """The rows that answer, best first; none when the clause is refused."""
+    attended: Tensor
+    """(k,): the rows that generation attends to, best first."""
+
+
+class KBLaM:
+    """A frozen Hugging Face decoder that answers from a knowledge base."""
+
+    def __init__(self, parts: Pretrained) -> None:
+        self.name = parts.base_model
+        self.base: PreTrainedModel = parts.base
+        self._tokenizer = parts.tokenizer
+        self.adapter: Adapter | None = parts.adapter
+        self._injection = None
+        if self.adapter is not None:
+            self.adapter.to(self.base.device)
+            self._injection = inject(self.base, self.adapter)
+        self.knowledge: KnowledgeBase | None = None
+        self._reader: Reader | None = None
+        if parts.knowledge is not None:
+            self.attach(parts.knowledge)
+
+    @classmethod
+    def from_pretrained(cls, reference: str | Path = "default") -> KBLaM:
+        """Load `default`, a directory written by `save` or `kblam integrate`, or any decoder by folder or hub name."""
+        return cls(load_pretrained(str(reference)))
+
+    @classmethod
+    def from_original(cls, base: str | Path, checkpoint_dir: str | Path, encoder_dir: str | Path) -> KBLaM:
+        """Load files trained by microsoft/KBLaM or AtlasKV; `base` is the plain model they were trained on."""
+        parts = load_pretrained(str(base))
+        adapter = load_original(parts.base, checkpoint_dir, encoder_dir)
+        return cls(Pretrained(parts.base_model, parts.base, parts.tokenizer, adapter, None))
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base model's tokenizer; raises ModelError when its folder has none."""
+        if self._tokenizer is None:
+            raise ModelError(
+                f"{self.name} has no tokenizer, so it cannot be asked: put the tokenizer's files into its folder"
+            )
+        return self._tokenizer
+
+    @property
+    def notice(self) -> str | None:
+        """One sentence for the user of a model without a trained adapter."""
+        if self.adapter is not None:
+            return None
+        return (
+            f"{self.name} has no trained adapter: facts are chosen by sentence similarity and quoted in the prompt; "
+            "`kblam train` makes an adapter."
+        )
+
+    def attach(self, knowledge: KnowledgeBase) -> KBLaM:
+        """Answer from this knowledge base, and follow its changes; also a context manager that detaches at its end.
+
+        With an adapter of the original, calls of `model.base` attend to the rows there are now as well.
+        Raises EncoderError when the adapter reads another encoder's vectors.
+        """
+        if self.adapter is not None and knowledge.encoder_name not in (None, self.adapter.config.encoder):
+            raise EncoderError(
+                f"the knowledge was encoded by {knowledge.encoder_name} but the adapter of {self.name} reads {self.adapter.config.encoder}: "
+                "encode the facts again with that encoder"
+            )
+        self.knowledge, self._reader = knowledge, None
+        if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
+            # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
+            self._injection.standing = ActiveKnowledge(self._plain_latents(knowledge.snapshot()))
+        return self
+
+    def detach(self) -> None:
+        """Forget the knowledge base; the base model is as it was."""
+        self.knowledge, self._reader = None, None
+        if self._injection is not None:
+            self._injection.standing = None
+
+    def __enter__(self) -> KBLaM:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.detach()
+
+    def save(self, directory: str | Path) -> None:
+        """Write adapter and knowledge (never base weights) to a directory that `from_pretrained` reads."""
+        knowledge = self.knowledge or KnowledgeBase.empty()
+        save_enhanced(directory, self.name, self.adapter, knowledge, {})
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    @overload
+    def ask(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
+        self, questions: str, grounding: Grounding = ..., on_text: Callable[[str], None] | None = ...
+    ) -> Answer: ...
+    @overload
+    def ask(self, questions: Sequence[str], grounding: Grounding = ..., on_text: None = ...) -> list[Answer]: ...
+    def ask(
+        self,
+        questions: str | Sequence[str],
+        grounding: Grounding = "quote",
+        on_text: Callable[[str], None] | None = None,
+    ) -> Answer | list[Answer]:
+        """Answer one question or several.
+
+        grounding: `quote` lets the model read the text of the rows its attention chose, so values come back exactly;
+        `tokens` gives it their vectors only, as in the paper. on_text: receives the pieces of a single question's
+        answer as they are made.
+        Raises InputError for an empty question or one too long for the model.
+        """
+        asked = [questions] if isinstance(questions, str) else list(questions)
+        if grounding not in ("quote", "tokens"):
+            raise InputError(f"grounding {grounding!r} is unknown: choose quote or tokens")
+        if grounding == "tokens" and self.adapter is None:
+            raise InputError(
+                f"{self.name} has no trained adapter, so knowledge cannot enter as vectors: use --grounding quote "
+                "or train one with `kblam train`"
+            )
+        for question in asked:
+            check_question(question)
+        answers = self._answer_all(asked, grounding, on_text if len(asked) == 1 else None)
+        return answers[0] if isinstance(questions, str) else answers
+
+    @torch.no_grad()
+    def look(self, questions: Sequence[str]) -> list[int]:
+        """The row each question attends to most, whether or not it answers the question."""
+        reader = self._current()
+        return [int(row) for row in self._attention(reader, reader.read(questions)).argmax(-1)]
+
+    def _answer_all(
+        self, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
+    ) -> list[Answer]:
+        reader = self._current()
+        parts = [clauses(question, reader.names.mentions(question)) for question in questions]
+        flat = [clause for part in parts for clause in part]
+        reading = reader.read(flat)
+        choices = self._choose(reader, reading)
+        wanted = [index for index, choice in enumerate(choices) if choice.rows]
+        # Words that may still be corrected, or joined from several clauses, are shown when they are final.
+        streams = on_text is not None and len(wanted) == 1 and not (grounding == "quote" and self._checks)
+        streamer = Streamer(self.tokenizer, on_text) if on_text is not None and streams else None
+        texts = dict(
+            zip(
+                wanted,
+                self._say(reader, reading, [choices[index] for index in wanted], wanted, grounding, streamer),
+                strict=True,
+            )
+        )
+        answers, start = [], 0
+        for question, part in zip(questions, parts, strict=True):
+            mine = range(start, start + len(part))
+            start += len(part)
+            answers.append(
+                self._compose(
+                    question,
+                    [choices[index] for index in mine],
+                    [texts.get(index) for index in mine],
+                    reader.snapshot,
+                    grounding,
+                )
+            )
+        if on_text is not None and streamer is None:
+            on_text(answers[0].text)
+        return answers
+
+    @property
+    def _checks(self) -> bool:
+        return self.adapter is not None and self.adapter.config.check_quotes
+
+    def _current(self) -> Reader:
+        """The reader of the knowledge base's present version."""
+        if self.knowledge is None:
+            raise InputError(
+                "no knowledge is attached: give a file with --kb, or call attach(KnowledgeBase.from_file(...))"
+            )
+        snapshot = self.knowledge.snapshot()
+        if self._reader is None or self._reader.snapshot is not snapshot:
+            self._reader = Reader(self._eyes(snapshot), snapshot, self.knowledge.encoder)
+        return self._reader
+
+    def _eyes(self, snapshot: Snapshot) -> Adapter:
+        """What reads questions: the adapter, or the shipped one's question prior, or plain similarity for other
+        encoders."""
+        if self.adapter is not None and self.adapter.config.question_prior:
+            return self.adapter
+        if (shipped := default_adapter()).config.encoder == snapshot.encoder_name:
+            return shipped
+        shape = {"knowledge_layers": (0,), "heads": 1, "head_dim": 1, "value_head_dim": 1, "hidden_size": 1}
+        return Adapter(AdapterConfig(snapshot.encoder_name or "", snapshot.width, self.name, **shape)).eval()  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def _choose(self, reader: Reader, reading: Reading) -> list[_Choice]:
+        """Which rows answer each clause, by the attention of the retrieval layer."""
+        rows = len(reader.snapshot.triples)
+        if rows == 0:
+            return [_Choice(text, torch.ones(1), (), torch.empty(0, dtype=torch.long)) for text in reading.texts]
+        scores = self._attention(reader, reading).float()
+        best = scores.argmax(-1).tolist()
+        confidence = reader.confidence(reading, best).to(scores.device)
+        weights = torch.cat([scores.softmax(-1) * confidence[:, None], 1 - confidence[:, None]], -1).cpu()
+        attended = scores.topk(min(self._top_k, rows)).indices
+        return [
+            _Choice(text, share, self._worth_quoting(share[:-1]) if sure > 0.5 else (), best)
+            for text, share, sure, best in zip(reading.texts, weights, confidence.tolist(), attended, strict=True)
+        ]
+
+    def _worth_quoting(self, weights: Tensor) -> tuple[int, ...]:
+        most = AdapterConfig.quote_rows if self.adapter is None else self.adapter.config.quote_rows
+        top = weights.topk(min(most, len(weights)))
+        return tuple(
+            row
+            for row, weight in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+            if weight >= WORTH_QUOTING * top.values[0].item()
+        )
+
+    def _attention(self, reader: Reader, reading: Reading) -> Tensor:
+        """Scores of the rows at the retrieval layer, (n, M); by the questions alone without an adapter."""
+        if self._injection is None or self.adapter is None or self.adapter.config.retrieval_layer is None:
+            return reader.scores(reading)
+        recorder = Recorder()
+        knowledge = ActiveKnowledge(reader.latents, reading.embedding, reading.named)
+        with self._injection.attend(knowledge, recorder):
+            self.base(**self._encode([self._chat(text) for text in reading.texts]), use_cache=False)
+        assert recorder.retrieval is not None
+        return recorder.retrieval.scores
+
+    @property
+    def _top_k(self) -> int:
+        return AdapterConfig.top_k if self.adapter is None else self.adapter.config.top_k
+
+    def _generating(
+        self, reader: Reader, reading: Reading, which: list[int], choices: Sequence[_Choice]
+    ) -> AbstractContextManager[None]:
+        """Attend to the chosen rows by their vectors; names have done their part in the choice."""
+        if self._injection is None or self.adapter is None:
+            return nullcontext()
+        if not self.adapter.config.question_prior:
+            return self._injection.attend(ActiveKnowledge(self._plain_latents(reader.snapshot)))
+        selected = torch.stack([choice.attended for choice in choices])
+        return self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
+
+    def _plain_latents(self, snapshot: Snapshot) -> Any:
+        assert self.adapter is not None
+        keys, values = (
+            torch.from_numpy(array.astype("float32")).to(self.base.device) for array in (snapshot.keys, snapshot.values)
+        )
+        return self.adapter.latents(keys, values)
+
+    def _say(
+        self,
+        reader: Reader,
+        reading: Reading,
+        choices: list[_Choice],
+        which: list[int],
+        grounding: Grounding,
+        streamer: TextStreamer | None,
+    ) -> list[str]:
+        """The model's words for each clause that is not refused."""
+        if not choices:
+            return []
+        facts = [[reader.snapshot.triples[row] for row in choice.rows] for choice in choices]
+        quoting = grounding == "quote" and reader.snapshot.has_texts
+        prompts = [
+            quoting_prompt(choice.clause, shown) if quoting else choice.clause
+            for choice, shown in zip(choices, facts, strict=True)
+        ]
+        context = nullcontext() if quoting else self._generating(reader, reading, which, choices)
+        longest = (
+            max(self._tokens_of(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
+        )
+        with context, torch.no_grad():
+            inputs = self._encode([self._chat(prompt) for prompt in prompts])
+            made = self.base.generate(  # type: ignore[operator]
+                **inputs,
+                max_new_tokens=longest + SPARE_TOKENS,
+                do_sample=False,
+                streamer=streamer,
+                pad_token_id=self.tokenizer.pad_token_id,
+            )
+        said = self.tokenizer.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return [SENTENCE.sub("\n", text).strip() for text in said]
+
+    def _tokens_of(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _chat(self, text: str) -> str:
+        if self.tokenizer.chat_template is None:
+            return f"{text}\nAnswer:"
+        return str(
+            self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+            )
+        )
+
+    def _encode(self, prompts: list[str]) -> dict[str, Tensor]:
+        bare = self.tokenizer.chat_template is not None
+        inputs = self.tokenizer(
+            prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not bare
+        )
+        length, most = inputs["input_ids"].shape[1], getattr(self.base.config, "max_position_embeddings", None)
+        if most is not None and length + SPARE_TOKENS > most:
+            raise InputError(
+                f"the question and its facts have {length:,} tokens but {self.name} reads {most:,}: ask a shorter question"
+            )
+        return {name: inputs[name].to(self.base.device) for name in ("input_ids", "attention_mask")}
+
+    def _compose(
+        self, question: str, choices: list[_Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
+    ) -> Answer:
+        checked = [
+            self._checked(choice, text, snapshot, grounding)
+            for choice, text in zip(choices, texts, strict=True)
+            if text is not None
+        ]
+        said = list(dict.fromkeys(checked))
+        refused = not said or said == [REFUSAL]
+        answering = [choice for choice in choices if choice.rows] or choices
+        weights = torch.stack([choice.weights for choice in answering]).mean(0)
+        return Answer(
+            question=question,
+            text=REFUSAL if refused else "\n".join(text for text in said if text != REFUSAL),
+            refused=refused,
+            corrected=checked != [text for text in texts if text is not None],
+            citations=_cited(weights[:-1], [choice.rows[0] for choice in answering if choice.rows], snapshot.triples),
+            confidence=1 - float(weights[-1]),
+            grounding=grounding,
+            rows=len(snapshot.triples),
+            version=snapshot.version,
+            model=self.name,
+        )
+
+    def _checked(self, choice: _Choice, text: str, snapshot: Snapshot, grounding: str) -> str:
+        """The model's words, or the value they should have held (see `AdapterConfig.check_quotes`)."""
+        value = snapshot.triples[choice.rows[0]].value
+        trusted = not self._checks or grounding != "quote" or not snapshot.has_texts
+        return text if trusted or value in text else value
+
+
+def _cited(weights: Tensor, first: list[int], triples: Sequence[Triple]) -> tuple[Citation, ...]:
+    """Each clause's best row, then whatever else was attended to noticeably."""
+    order = weights.topk(min(MOST_CITATIONS, len(weights))).indices.tolist() if len(weights) else []
+    rows = dict.fromkeys([*first, *(row for row in order if float(weights[row]) >= WORTH_CITING)])
+    return tuple(Citation(triples[row], float(weights[row])) for row in rows)

@@ -1,0 +1,63 @@
+"""Questions about several facts."""
+
+from __future__ import annotations
+
+import pytest
+
+from kblam import Triple
+from kblam.answering.clauses import clauses
+from kblam.answering.names import Names
+
+NAMES = Names(
+    [
+        Triple(entity, "capital", "x")
+        for entity in ("Peru", "Chile", "Trinidad and Tobago", "AI", "KBLaM", "蒙古", "日本")
+    ]
+)
+
+
+def parts(question: str) -> list[str]:
+    return clauses(question, NAMES.mentions(question))
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What is the capital of Peru and the area of Chile?", ["What is the capital of Peru", "the area of Chile"]),
+        ("What are the capital and the area of Peru?", ["What is the capital of Peru", "the area of Peru"]),
+        ("the capital of Peru and Chile", ["the capital of Peru", "the capital of Chile"]),
+        (
+            "Tell me the capital of Peru as well as the area of Chile.",
+            ["Tell me the capital of Peru", "the area of Chile"],
+        ),
+        ("AI和KBLaM是什么？", ["AI是什么", "KBLaM是什么"]),
+        ("蒙古的首都和日本的人口是什么？", ["蒙古的首都", "日本的人口是什么"]),
+        ("蒙古的首都和人口是多少？", ["蒙古的首都", "蒙古的人口是多少"]),
+        ("日本の首都と人口は何ですか？", ["日本の首都", "日本の人口は何ですか"]),
+        (
+            "Compare Peru and Chile: what is the capital of each?",
+            ["Peru: what is the capital of each", "Chile: what is the capital of each"],
+        ),
+        (
+            "I want the capital of Peru and, besides that, the area of Chile.",
+            ["I want the capital of Peru", "the area of Chile"],
+        ),
+    ],
+)
+def test_each_fact_gets_a_question(question: str, expected: list[str]) -> None:
+    assert parts(question) == expected
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is the capital of Peru?",
+        "What is the capital of Trinidad and Tobago?",
+        "Who wrote it and when?",
+        "and",
+        "",
+        "Peru and Chile",
+    ],
+)
+def test_one_question_stays_whole(question: str) -> None:
+    assert parts(question) == [question]

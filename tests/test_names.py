@@ -1,0 +1,95 @@
+"""Names in questions."""
+
+from __future__ import annotations
+
+import pytest
+
+from kblam import Triple
+from kblam.answering.names import Names, asked_property
+
+ENTITIES = ("Guinea", "Republic of the Congo", "Trinidad and Tobago", "AI", "It", "C", "蒙古", "The Sun")
+
+
+@pytest.fixture
+def names() -> Names:
+    facts = [Triple(entity, prop, "x") for entity in ENTITIES for prop in ("capital", "首都")]
+    return Names([*facts, Triple("United States", "capital", "x", aliases=("USA", "U.S."))])
+
+
+def found(names: Names, question: str) -> list[str]:
+    return [question[mention.start : mention.end] for mention in names.mentions(question)]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What is the capital of guinea?", ["guinea"]),
+        ("Guinea's capital?", ["Guinea"]),
+        ("the capital of Trinidad and Tobago and Guinea", ["Trinidad and Tobago", "Guinea"]),
+        ("AI是什么?", ["AI"]),
+        ("蒙古的首都", ["蒙古"]),
+        ("the capital of the USA", ["USA"]),
+        ("the capital of the U.S.", ["U.S."]),
+        ("Does the sun have a capital?", ["the sun"]),
+        ("", []),
+        ("?!", []),
+    ],
+)
+def test_names_are_found_in_any_case_and_script(names: Names, question: str, expected: list[str]) -> None:
+    assert found(names, question) == expected
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Equatorial Guinea's capital?",
+        "the capital of Guinea-Bissau",
+        "the capital of the Democratic Republic of the Congo",
+        "Who designed C#?",
+        "Guineans",
+    ],
+)
+def test_a_name_inside_a_longer_one_is_not_meant(names: Names, question: str) -> None:
+    assert found(names, question) == []
+
+
+def test_a_common_word_is_a_name_only_when_written_like_it(names: Names) -> None:
+    assert found(names, "what is it?") == []
+    assert found(names, "What is It?") == ["It"]
+
+
+def test_rows_of_a_mention_are_the_entitys(names: Names) -> None:
+    (mention,) = names.mentions("the capital of USA")
+    assert mention.rows == (2 * len(ENTITIES),)
+    assert names.siblings(0) == [0, 1]
+
+
+def test_properties_are_whole_words(names: Names) -> None:
+    assert names.named_property("What is the CAPITAL of Guinea?", 0)
+    assert not names.named_property("capitalism in Guinea", 0)
+    assert names.named_property("蒙古的首都是什么", 1)
+
+
+@pytest.mark.parametrize(
+    "question", ["AI是什么?", "什么是AI？", "What is AI?", "Tell me about AI.", "AIとは何ですか？", "请介绍一下AI。"]
+)
+def test_a_question_about_the_thing_itself_asks_for_its_description(question: str) -> None:
+    facts = Names([Triple("AI", "description", "x"), Triple("AI", "capital", "x")])
+    assert facts.named_property(question, 0) and not facts.named_property(question, 1)
+    assert asked_property(question, facts.mentions(question)[0]) == "description"
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("What is the gross product of Guinea?", "gross product"),
+        ("Guinea's gross product?", "gross product"),
+        ("蒙古的货币是什么？", "货币"),
+        ("蒙古的货币分别是什么？", "货币"),
+        ("Who rules Guinea?", None),
+        ("At the end of Guinea comes what?", None),
+    ],
+)
+def test_the_property_that_a_question_asks_for_by_name(names: Names, question: str, asked: str | None) -> None:
+    (mention,) = names.mentions(question)
+    assert asked_property(question, mention) == asked
