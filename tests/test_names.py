@@ -86,6 +86,7 @@ def test_a_question_about_the_thing_itself_asks_for_its_description(question: st
         ("Guinea's gross product?", "gross product"),
         ("蒙古的货币是什么？", "货币"),
         ("蒙古的货币分别是什么？", "货币"),
+        ("蒙古的首都是什么？", "首都"),
         ("Who rules Guinea?", None),
         ("At the end of Guinea comes what?", None),
     ],

@@ -130,7 +130,7 @@ def asked_property(question: str, mention: Mention) -> str | None:
     before, after = question[: mention.start], question[mention.end :]
     of = re.search(r"(?:\bthe |^)((?:[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before, re.IGNORECASE)
     has = re.match(r"(?:'s|’s) ((?:[\w-]+ ){0,3}[\w-]+)\s*[?.!]*$", after)
-    cjk = re.match("[的の]([^是はがを？?。]{1,12}?)(?:分别|各自|各|都)?(?:[是はがを？?。]|$)", after)
+    cjk = re.match("[的の]([^是はがを？?。]{1,12}?)(?:分别|各自)?(?:[是はがを？?。]|$)", after)
     ends = re.match(r"(?: is)?\s*[?.!]*$", after)
     return of[1] if of and ends else has[1] if has else cjk[1] if cjk else None
 
