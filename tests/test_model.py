@@ -12,6 +12,7 @@ from test_original import FOLDERS, GOLDEN, expected, load_base
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.prompts import REFUSAL
 from kblam.errors import EncoderError, InputError
+from kblam.models.pretrained import SHIPPED
 
 FACTS = [
     Triple("AI", "description", "人工智能是模拟人类智能的技术"),
@@ -153,3 +154,13 @@ def test_the_originals_files_compute_what_the_original_computed(name: str, tmp_p
         attending = model.base(**inputs).logits[seen]
     torch.testing.assert_close(attending, golden["logits_kb_scale100"][seen], atol=1e-4, rtol=0)
     torch.testing.assert_close(model.base(**inputs).logits[seen], golden["logits_no_kb"][seen], atol=1e-4, rtol=0)
+
+
+def test_a_model_without_an_adapter_quotes_by_similarity(knowledge: KnowledgeBase) -> None:
+    plain = KBLaM.from_pretrained(SHIPPED / "base").attach(knowledge)
+    assert plain.adapter is None and plain.notice is not None and "kblam train" in plain.notice
+    answer = plain.ask("What is the capital of Zembla?")
+    assert not answer.refused and answer.citations[0].triple == FACTS[1]
+    assert plain.ask("What is the capital of Atlantis?").refused
+    with pytest.raises(InputError, match="no trained adapter"):
+        plain.ask("What is the capital of Zembla?", grounding="tokens")
