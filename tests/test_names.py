@@ -64,6 +64,11 @@ def test_rows_of_a_mention_are_the_entitys(names: Names) -> None:
     assert names.siblings(0) == [0, 1]
 
 
+def test_each_belongs_to_the_verb(names: Names) -> None:
+    assert names.is_property("首都", 1) and names.is_property("首都各", 1)
+    assert not names.is_property("首", 1)
+
+
 def test_properties_are_whole_words(names: Names) -> None:
     assert names.named_property("What is the CAPITAL of Guinea?", 0)
     assert not names.named_property("capitalism in Guinea", 0)
