@@ -98,7 +98,9 @@ class Names:
     def is_property(self, words: str, row: int) -> bool:
         """True when the words are the name of the row's property."""
         name, asked = self._properties[row], _folded(words)
-        return name in (asked, asked.removesuffix("各"), asked.removesuffix("都")) or (asked in DESCRIPTIONS and name in DESCRIPTIONS)
+        return name in (asked, asked.removesuffix("各"), asked.removesuffix("都")) or (
+            asked in DESCRIPTIONS and name in DESCRIPTIONS
+        )
 
     def named_property(self, question: str, row: int) -> bool:
         """True when the question holds the words of the row's property; `What is NAME?` names the description."""
