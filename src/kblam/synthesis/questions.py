@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kblam.knowledge import Triple
@@ -49,7 +47,6 @@ JAPANESE_PLAIN = (
 )
 OPENINGS = ("", "", "", "", "Hi, ", "Hello! ", "Quick question: ", "Excuse me, ", "I wonder: ")
 PARAPHRASES = {item.name: item.paraphrases for item in (*PROPERTIES, *CHINESE_PROPERTIES, *JAPANESE_PROPERTIES)}
-NAMES_THE_FACT = re.compile(r"\bthe (?P<property>.+) of ")
 
 
 @dataclass(frozen=True)
@@ -143,8 +140,3 @@ def ask_two(first: Triple, second: Triple, draw: random.Random) -> Question:
         asked = f"the {first.property} of {first.entity}{join}the {second.property} of {second.entity}"
     form = draw.choice(("What is {}?", "What are {}?", "Tell me {}.", "Give me {}.", "I need {}.", "Please name {}."))
     return Question(form.format(asked), f"{sentence(first)}\n{sentence(second)}", identities, "two")
-
-
-def answers(facts: Sequence[Triple]) -> str:
-    """The values of the facts, one a line."""
-    return "\n".join(fact.value for fact in facts)
