@@ -25,6 +25,7 @@ from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.inject import inject
 from kblam.models.original import load_original
 from kblam.models.pretrained import Pretrained, default_adapter, load_pretrained, save_enhanced
+from kblam.models.slots import SlotTokens, slot_tokens
 
 __all__ = ["KBLaM"]
 
@@ -285,7 +286,19 @@ class KBLaM:
         if not self.adapter.config.question_prior:
             return self._injection.attend(ActiveKnowledge(self._plain_latents(reader.snapshot)))
         selected = torch.stack([choice.attended for choice in choices])
-        return self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
+        if self.adapter.value_slots is None:
+            return self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
+        shares = torch.stack([choice.weights[choice.attended.cpu()] for choice in choices]).to(selected.device)
+        slots = self._slots(reader.snapshot, selected, shares) if reader.snapshot.has_texts else None
+        return self._injection.attend(ActiveKnowledge(reader.latents, selected=selected, shares=shares, slots=slots))
+
+    def _slots(self, snapshot: Snapshot, selected: Tensor, shares: Tensor) -> SlotTokens:
+        """The values of the best rows as tokens."""
+        assert self.adapter is not None
+        config = self.adapter.config
+        best = selected[:, : config.slot_rows]
+        values = [[snapshot.triples[row].value for row in rows] for rows in best.tolist()]
+        return slot_tokens(self.tokenizer, values, shares[:, : config.slot_rows], config.slot_tokens)
 
     def _plain_latents(self, snapshot: Snapshot) -> Any:
         assert self.adapter is not None

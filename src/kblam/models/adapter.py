@@ -21,6 +21,7 @@ from kblam.attention.latent import Latents, Projections, row_statistics
 from kblam.attention.merge import cap, needs_gradient
 from kblam.errors import ModelError
 from kblam.models.anatomy import AttentionSite, attention_sites, query_projection, refuse_unsupported
+from kblam.models.slots import ValueSlots
 
 __all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
@@ -75,6 +76,14 @@ class AdapterConfig:
     check_quotes: bool = False
     """Replace a quoting answer that lacks the value of the row it rests on by that value; for bases too small to be
     trusted."""
+    slot_layers: tuple[int, ...] = ()
+    """Knowledge layers where the tokens of the chosen rows' values enter as slots; none is the paper's form."""
+    slot_rows: int = 4
+    """Rows whose values are cut into slots, the best ones."""
+    slot_tokens: int = 64
+    """Slots of a value; what lies behind them can only be said from its one vector."""
+    embedding_size: int = 0
+    """Width of the base model's token embeddings, from which slots are made; 0 means hidden_size."""
     key_norm_eps: float = 1e-5
     """Added to the variance in the layer norm over a row's keys."""
     key_blocks: int = 0
@@ -85,9 +94,12 @@ class AdapterConfig:
         if isinstance(layers, (list, tuple)):  # JSON knows lists only
             layers = tuple(layers)
             object.__setattr__(self, "knowledge_layers", layers)
+        object.__setattr__(self, "slot_layers", tuple(self.slot_layers))
         whole = isinstance(layers, tuple) and all(isinstance(layer, int) for layer in layers)
         if not whole or not layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
             raise ModelError(f"knowledge_layers must be ascending layer indices without repetition, not {layers}.")
+        if not set(self.slot_layers) <= set(layers):
+            raise ModelError(f"slot_layers {self.slot_layers} must be among the knowledge layers {layers}.")
         if self.retrieval_layer is not None and self.retrieval_layer != layers[0]:
             raise ModelError(
                 f"retrieval_layer {self.retrieval_layer} must be the first of the knowledge layers {layers}, "
@@ -138,6 +150,8 @@ class Adapter(nn.Module):
     """(L, H, d)."""
     null_offset: nn.Parameter | None
     """(L,): added to the null row's score."""
+    value_slots: ValueSlots | None
+    """None without slot layers."""
 
     def __init__(self, config: AdapterConfig, provenance: dict[str, Any] | None = None) -> None:
         super().__init__()
@@ -162,6 +176,8 @@ class Adapter(nn.Module):
         self.register_buffer("refusal_bias", torch.tensor(-6.0) if prior else None)
         self.null_key = nn.Parameter(torch.zeros(layers, heads, config.head_dim)) if config.null_row else None
         self.null_offset = nn.Parameter(torch.zeros(layers)) if config.null_row else None
+        widths = outputs, heads * config.value_head_dim, config.hidden_size, config.embedding_size or config.hidden_size
+        self.value_slots = ValueSlots(len(config.slot_layers), *widths) if config.slot_layers else None
 
     @classmethod
     def for_model(cls, model: PreTrainedModel, config: AdapterConfig) -> Adapter:
@@ -218,6 +234,10 @@ class Adapter(nn.Module):
     def slot(self, layer: int) -> int:
         """The place of a decoder layer among the knowledge layers."""
         return self.config.knowledge_layers.index(layer)
+
+    def slot_layer(self, layer: int) -> int:
+        """The place of a decoder layer among the layers with value slots."""
+        return self.config.slot_layers.index(layer)
 
     def projections(self, slot: int) -> Projections:
         """The maps of the slot-th knowledge layer."""
