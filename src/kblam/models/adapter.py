@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from kblam.attention.latent import Latents, Projections, row_statistics
 from kblam.attention.merge import cap, needs_gradient
 from kblam.errors import ModelError
+from kblam.knowledge import Encoder
+from kblam.knowledge.encoders import LocalEncoder
+from kblam.knowledge.sentence_model import Updates
 from kblam.models.anatomy import AttentionSite, attention_sites, query_projection, refuse_unsupported
 from kblam.models.slots import ValueSlots
+from kblam.models.tensor_files import read_tensors, read_updates, save_updates
 
 __all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "adapter.safetensors"
+QUESTION_FILE = "question_encoder.safetensors"
 CONFIG_FILE = "adapter.json"
 EVIDENCE = (
     "score", "entity named", "property named", "another property named", "lead over the entity's other rows", "masked score", "masked cosine",
@@ -157,6 +161,9 @@ class Adapter(nn.Module):
         super().__init__()
         self.config = config
         self.provenance = dict(provenance or {})
+        self.question_updates: Updates = {}
+        """Low-rank updates of the sentence encoder, for questions only (see `SentenceModel.tuned`)."""
+        self._question_encoders: dict[int, LocalEncoder] = {}
         layers, heads, width = len(config.knowledge_layers), config.heads, config.encoder_width
         key = nn.Linear(width, (config.key_blocks or layers) * heads * config.head_dim)
         value = nn.Linear(width, layers * heads * config.value_head_dim)
@@ -263,6 +270,14 @@ class Adapter(nn.Module):
         unit = nn.functional.normalize(question.to(self.question_key.dtype), dim=-1)
         return unit @ self.question_key.T, unit @ self.question_value.T
 
+    def question_encoder(self, encoder: Encoder) -> Encoder:
+        """What reads questions: the encoder with this adapter's updates; the encoder itself where there are none."""
+        if not self.question_updates or not isinstance(encoder, LocalEncoder):
+            return encoder
+        if id(encoder) not in self._question_encoders:
+            self._question_encoders = {id(encoder): encoder.tuned(self.question_updates)}
+        return self._question_encoders[id(encoder)]
+
     def prior_scores(self, question: Tensor, latents: Latents) -> Tensor:
         """The question prior at the first knowledge layer: questions (n, D) to (n, M)."""
         assert self.beta_key is not None and self.beta_value is not None
@@ -281,7 +296,8 @@ class Adapter(nn.Module):
         return cap(score, soft_cap) + self.null_offset[slot]
 
     def save(self, directory: str | Path) -> None:
-        """Write adapter.safetensors and adapter.json into a directory, each aside first and then in one move."""
+        """Write adapter.safetensors, adapter.json and, where there are some, the question encoder's updates into a
+        directory, each aside first and then in one move."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
@@ -289,6 +305,7 @@ class Adapter(nn.Module):
         weights, description = (directory / f"{name}.part" for name in (WEIGHTS_FILE, CONFIG_FILE))
         save_file(tensors, weights)
         description.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        save_updates(directory / QUESTION_FILE, self.question_updates)
         weights.replace(directory / WEIGHTS_FILE)
         description.replace(directory / CONFIG_FILE)
 
@@ -300,7 +317,7 @@ class Adapter(nn.Module):
         """
         directory = Path(directory)
         adapter = cls(*_read_description(directory / CONFIG_FILE))
-        tensors = _read_tensors(directory / WEIGHTS_FILE)
+        tensors = read_tensors(directory / WEIGHTS_FILE)
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
@@ -310,6 +327,7 @@ class Adapter(nn.Module):
                 "copy both files from the same adapter."
             )
         adapter.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        adapter.question_updates = read_updates(directory / QUESTION_FILE)
         return adapter.requires_grad_(False).eval()
 
 
@@ -335,12 +353,3 @@ def _read_description(path: Path) -> tuple[AdapterConfig, dict[str, Any]]:
     except (TypeError, ModelError) as error:
         reason = str(error).rstrip(".")
         raise ModelError(f"{path} has a `config` that cannot be used ({reason}); save the adapter again.") from error
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing; an adapter is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}.") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path} is damaged or cut short ({error}); copy it again.") from error
