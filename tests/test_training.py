@@ -16,9 +16,11 @@ from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import SHIPPED
 from kblam.synthesis.facts import HELD_OUT_PROPERTIES, make_facts
 from kblam.synthesis.questions import ask_about, ask_two
+from kblam.training.lessons import Mixture
+from kblam.training.losses import Weights, tokenise
 from kblam.training.prior import train_prior
 from kblam.training.questions import Practice, make_exam, make_practice
-from kblam.training.vectors import Schedule, tokenise, train_vectors
+from kblam.training.vectors import Schedule, train_vectors
 
 
 class WordsEncoder:
@@ -102,7 +104,7 @@ def test_training_vectors_learns_and_leaves_the_base_alone() -> None:
     adapter = Adapter.for_model(base, config)
     reading = {name: tensor.clone() for name, tensor in adapter.state_dict().items() if name.startswith("question_")}
     losses: list[dict[str, float]] = []
-    schedule = Schedule(steps=40, batch=8, rows=40, top_k=8, warmup=5)
+    schedule = Schedule(steps=40, batch=8, warmup=5, mixture=Mixture(first_rows=20, rows=40), weights=Weights(top_k=8))
     train_vectors(base, tokenizer, adapter, practice, schedule, lambda step, values: losses.append(values))
     assert sum(loss["answer"] for loss in losses[-5:]) < sum(loss["answer"] for loss in losses[:5])
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.state_dict().items())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "synthesize"]
 
-EXAMPLE = """examples:
+EXAMPLE = """example:
   kblam synthesize
   kblam synthesize --output small --facts 2000 --seed 7
   kblam synthesize --output written --facts 5000 --endpoint_url https://api.openai.com/v1 --model_name gpt-4o-mini"""

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
 from kblam.answering.answer import Answer, Citation
 from kblam.answering.clauses import clauses
 from kblam.answering.evidence import Reader, Reading
-from kblam.answering.prompts import REFUSAL, check_question, quoting_prompt
+from kblam.answering.prompts import REFUSAL, chat_prompt, check_question, quoting_prompt
 from kblam.answering.streaming import Streamer
 from kblam.errors import EncoderError, InputError, ModelError
 from kblam.knowledge import KnowledgeBase, Snapshot, Triple
@@ -332,13 +332,7 @@ class KBLaM:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _chat(self, text: str) -> str:
-        if self.tokenizer.chat_template is None:
-            return f"{text}\nAnswer:"
-        return str(
-            self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-        )
+        return chat_prompt(self.tokenizer, text)
 
     def _encode(self, prompts: list[str]) -> dict[str, Tensor]:
         bare = self.tokenizer.chat_template is not None
