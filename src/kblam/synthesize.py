@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,49 +18,25 @@ if TYPE_CHECKING:
     from kblam.synthesis.making import Recipe
     from kblam.synthesis.written import Written
 
-__all__ = ["main", "synthesize"]
+__all__ = ["main"]
 
 EXAMPLE = """example:
   kblam synthesize
   kblam synthesize --output small --facts 2000 --seed 7
   kblam synthesize --output written --facts 5000 --endpoint_url https://api.openai.com/v1 --model_name gpt-4o-mini"""
-ABOUT = "dataset.json"
 HELD_OUT_SHARE = 0.04
 """Share of the properties that a language model invented which are kept for validation."""
-
-
-def synthesize(output: str | Path, recipe: Recipe) -> tuple[list[Entry], list[Entry]]:
-    """Write a dataset directory made offline, and return its two halves."""
-    from kblam.synthesis.making import make_dataset
-
-    halves = make_dataset(recipe)
-    _write(Path(output), *halves, {"recipe": asdict(recipe)})
-    return halves
-
-
-def _write(output: Path, train: list[Entry], validation: list[Entry], about: dict[str, object]) -> None:
-    from kblam.knowledge.aside import check_replaceable, replace_file
-    from kblam.synthesis.dataset import TRAIN, VALIDATION, write_dataset
-    from kblam.version import __version__
-
-    check_replaceable(output.absolute(), mark=ABOUT)
-    output.mkdir(exist_ok=True)
-    write_dataset(output / TRAIN, train)
-    write_dataset(output / VALIDATION, validation)
-    record = {"format": "kblam-dataset", "kblam_version": __version__, **about}
-    with replace_file(output / ABOUT) as aside:
-        aside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _by_language_model(output: Path, recipe: Recipe, options: argparse.Namespace) -> tuple[list[Entry], list[Entry]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from kblam.knowledge.aside import check_replaceable
     from kblam.knowledge.endpoint import open_client
+    from kblam.synthesis.writing import check_dataset, write_halves
     from kblam.synthesis.written import write_facts
 
-    check_replaceable(output.absolute(), mark=ABOUT)
+    check_dataset(output)
     client = open_client(options.model_name, options.endpoint_url, "leave --endpoint_url out to make a dataset offline")
     wanted = recipe.facts + recipe.validation
     prices = None if options.price_input is None else (options.price_input, options.price_output or 0.0)
@@ -81,7 +56,7 @@ def _by_language_model(output: Path, recipe: Recipe, options: argparse.Namespace
         )
     print(written.bill)
     halves = _split(written, recipe)
-    _write(output, *halves, {"model": options.model_name, "bill": asdict(written.bill), "recipe": asdict(recipe)})
+    write_halves(output, *halves, {"model": options.model_name, "bill": asdict(written.bill), "recipe": asdict(recipe)})
     return halves
 
 
@@ -115,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     from kblam.synthesis.diversity import diversity
     from kblam.synthesis.making import Recipe
+    from kblam.synthesis.writing import synthesize
 
     if options.model_name is not None and options.endpoint_url is None:
         raise InputError("--model_name names a model at an endpoint: give --endpoint_url too, or leave both out")

@@ -5,6 +5,7 @@ Shapes: M facts, n questions, D embedding width. Embeddings are kept in half pre
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Mixture:
 
     def rows_at(self, progress: float) -> int:
         """Rows at a progress between 0 and 1; each step multiplies by the same."""
-        return round(self.first_rows * (self.rows / self.first_rows) ** min(1.0, progress / self.growing))
+        return round(self.first_rows * math.pow(self.rows / self.first_rows, min(1.0, progress / self.growing)))
 
 
 @dataclass(frozen=True, eq=False)

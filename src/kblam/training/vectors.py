@@ -62,8 +62,10 @@ class VectorTraining:
         self.base, self.tokenizer, self.adapter = base, tokenizer, adapter
         self.lessons, self.schedule, self.processes = lessons, schedule, processes or Processes()
         adapter.requires_grad_(False)
-        self.names = [name for name, _ in adapter.named_parameters() if name.startswith(TRAINED)]
-        self.trained = [adapter.get_parameter(name).requires_grad_(True) for name in self.names]
+        named = {name: tensor for name, tensor in adapter.named_parameters() if name.startswith(TRAINED)}
+        self.names, self.trained = list(named), list(named.values())
+        for tensor in self.trained:
+            tensor.requires_grad_(True)
         base.requires_grad_(False).eval()  # type: ignore[no-untyped-call]
         self.injection = inject(base, adapter)
         self.optimizer = torch.optim.AdamW(self.trained, lr=schedule.rate, weight_decay=0.0, betas=(0.9, 0.98))
