@@ -172,8 +172,15 @@ class KBLaM:
     @torch.no_grad()
     def look(self, questions: Sequence[str]) -> list[int]:
         """The row each question attends to most, whether or not it answers the question."""
+        return [rows[0] for rows in self.nearest(questions, 1)]
+
+    @torch.no_grad()
+    def nearest(self, questions: Sequence[str], count: int) -> list[list[int]]:
+        """The rows each question attends to most, best first, whether or not they answer the question."""
         reader = self._current()
-        return [int(row) for row in self._attention(reader, reader.read(questions)).argmax(-1)]
+        scores = self._attention(reader, reader.read(questions))
+        best: list[list[int]] = scores.topk(min(count, scores.shape[1])).indices.tolist()
+        return best
 
     def _answer_all(
         self, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None

@@ -1,0 +1,58 @@
+"""BM25 and dense retrieval on the same facts and questions: their best row counts as their answer, copied perfectly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kblam.errors import InputError
+from kblam.knowledge import KnowledgeBase
+from kblam.synthesis.questions import is_cjk
+
+__all__ = ["Found", "rivals"]
+
+_SCRIPT = re.compile(r"\w")
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a retriever found for n questions."""
+
+    rows: NDArray[np.int64]
+    """(n, k): rows, best first."""
+    scores: NDArray[np.floating]
+    """(n,): of the best one."""
+
+
+def rivals(base: KnowledgeBase, questions: Sequence[str], count: int = 5) -> dict[str, Found]:
+    """The best rows by the encoder of the knowledge base and by BM25.
+
+    Raises InputError without rank-bm25 (the extra kblam[evaluation]).
+    """
+    dense = base.encoder.encode(list(questions)) @ np.asarray(base.keys, dtype=np.float32).T
+    return {"dense": _best(dense, count), "BM25": _best(_bm25(base, questions), count)}
+
+
+def _bm25(base: KnowledgeBase, questions: Sequence[str]) -> NDArray[np.floating]:
+    try:
+        from rank_bm25 import BM25Okapi
+    except ImportError as error:
+        raise InputError("BM25 needs rank-bm25: run pip install 'kblam[evaluation]'") from error
+    index = BM25Okapi([_words(f"{fact.key_text} {fact.value}") for fact in base])
+    return np.stack([index.get_scores(_words(text)) for text in questions])
+
+
+def _words(text: str) -> list[str]:
+    return _SCRIPT.findall(text) if is_cjk(text) else _WORD.findall(text.lower())
+
+
+def _best(scores: NDArray[np.floating], count: int) -> Found:
+    count = min(count, scores.shape[1])
+    some = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    order = np.take_along_axis(-scores, some, 1).argsort(1, kind="stable")
+    return Found(np.take_along_axis(some, order, 1).astype(np.int64), scores.max(1))
