@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from tiny_training import WordsEncoder, tiny_llama
+from transformers import AutoTokenizer
 
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
@@ -21,19 +20,6 @@ from kblam.training.losses import Weights, tokenise
 from kblam.training.prior import train_prior
 from kblam.training.questions import Practice, make_exam, make_practice
 from kblam.training.vectors import Schedule, train_vectors
-
-
-class WordsEncoder:
-    """An encoder that adds up a random vector for each word."""
-
-    name, width = "words", 32
-
-    def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
-        total = np.stack([sum((self._word(word) for word in text.lower().split()), np.zeros(32)) for text in texts])
-        return (total / np.linalg.norm(total, axis=1, keepdims=True).clip(1e-9)).astype(np.float32)
-
-    def _word(self, word: str) -> np.ndarray:
-        return np.random.default_rng(sum(map(ord, word))).standard_normal(32)
 
 
 def test_facts_are_distinct_and_come_from_the_seed() -> None:
@@ -96,8 +82,7 @@ def test_training_the_prior_finds_more_rows(seed: int) -> None:
 def test_training_vectors_learns_and_leaves_the_base_alone() -> None:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED / "base")
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    base = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape)).eval()
+    base = tiny_llama()
     before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
     practice = make_practice(make_facts(60, 0), WordsEncoder(), 0, progress=False)
     config = AdapterConfig("words", 32, "tiny", (0, 1), retrieval_layer=0, **attention_shape(base, (0, 1)))
