@@ -63,6 +63,7 @@ def _grade(options: argparse.Namespace) -> None:
     from kblam import KBLaM
     from kblam.evaluation.suite import evaluate
     from kblam.evaluation.table import table
+    from kblam.knowledge import DEFAULT_ENCODER
     from kblam.knowledge.aside import check_replaceable, replace_file
     from kblam.synthesis.dataset import find_dataset, read_dataset
 
@@ -74,7 +75,7 @@ def _grade(options: argparse.Namespace) -> None:
     train, validation = find_dataset(options.dataset)
     entries = read_dataset(validation or train, options.questions_file, options.facts)
     model = KBLaM.from_pretrained(options.model)
-    encoder = None if model.adapter is None else model.adapter.config.encoder
+    encoder = DEFAULT_ENCODER if model.adapter is None else model.adapter.config.encoder
     numbers = evaluate(
         model, entries, options.questions, options.causal, options.grounding, options.seed, encoder, _track
     )

@@ -14,7 +14,7 @@ from kblam.answering.answer import Answer
 from kblam.errors import InputError
 from kblam.evaluation.intervals import Share, balanced, best_balanced
 from kblam.evaluation.rivals import Found, rivals
-from kblam.knowledge import KnowledgeBase, Triple
+from kblam.knowledge import DEFAULT_ENCODER, Encoder, KnowledgeBase, Triple
 from kblam.synthesis.asking import KINDS, language_of
 from kblam.synthesis.dataset import Entry
 from kblam.synthesis.questions import Question
@@ -88,7 +88,7 @@ def evaluate(
     causal: int = 200,
     grounding: str = "quote",
     seed: int = 0,
-    encoder: Any = None,
+    encoder: str | Encoder = DEFAULT_ENCODER,
     track: Callable[[Sequence[Any], str], Iterable[Any]] = lambda parts, what: parts,
 ) -> dict[str, Any]:
     """Everything measured, as plain data: shares as texts with 95% intervals, by kind and by language.

@@ -84,8 +84,16 @@ def make_dataset(recipe: Recipe) -> tuple[list[Entry], list[Entry]]:
         *_unseen(split_properties(held_out=True), recipe.validation - half, recipe.seed + 1, entities, options),
         *_unseen(split_properties(held_out=False), half, recipe.seed + 2, entities, options),
     ]
-    new = list({fact.identity: fact for fact in new}.values())
+    new = _mixed(list({fact.identity: fact for fact in new}.values()), random.Random(recipe.seed))
     return _entries(train, recipe, "train"), _entries(new, recipe, "validation")
+
+
+def _mixed(facts: Sequence[Triple], draw: random.Random) -> list[Triple]:
+    """The facts with their entities in another order, so that the first of them are like all of them."""
+    entities: dict[str, list[Triple]] = {}
+    for fact in facts:
+        entities.setdefault(fact.entity, []).append(fact)
+    return [fact for entity in draw.sample(list(entities), len(entities)) for fact in entities[entity]]
 
 
 def _unseen(properties: object, count: int, seed: int, entities: set[str], options: dict[str, float]) -> list[Triple]:

@@ -103,13 +103,15 @@ class VectorTraining:
         return {**rates(processes.sum(totals)), "gradient": float(norm), "rows": float(len(picked.rows))}
 
     @torch.no_grad()
-    def measure(self, lessons: Lessons, rows: int, count: int, shuffle: bool = False) -> dict[str, float]:
-        """The losses on other lessons, `count` questions among `rows` rows, the same ones each time.
+    def measure(
+        self, lessons: Lessons, rows: int, count: int, shuffle: bool = False, seed: str = "validation"
+    ) -> dict[str, float]:
+        """The losses on other lessons, `count` questions among `rows` rows, the same ones for the same seed.
 
         shuffle: every row gets another row's value: a model that does not read its knowledge would not notice.
         """
         mixture = replace(self.schedule.mixture, unanswerable=0.3, first_rows=rows, rows=rows)
-        picked = lessons.pick(mixture, count, 1.0, "validation")
+        picked = lessons.pick(mixture, count, 1.0, seed)
         totals: dict[str, Tensor] = {}
         for start in range(0, count, self.schedule.batch):
             part = range(start, min(start + self.schedule.batch, count))
