@@ -26,7 +26,7 @@ from kblam.knowledge import Triple
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import SHIPPED, load_pretrained
-from kblam.synthesis.dataset import Entry, read_dataset
+from kblam.synthesis.dataset import Entry, read_dataset, write_dataset
 from kblam.synthesis.questions import Question
 from kblam.training.embedding import cached_pair, embed_lessons, embed_texts
 from kblam.training.lessons import Lessons, Mixture
@@ -296,6 +296,27 @@ def test_cached_vectors_are_those_of_the_facts(tmp_path: Path) -> None:
     assert cached_pair(tmp_path / "synthetic.json", entries, "text-embedding-ada-002") is None
     with pytest.raises(KnowledgeError, match="no vectors for some facts"):
         cached_pair(tmp_path / "synthetic.json", [Entry(Triple("a", "b", "c"), ())], "all-MiniLM-L6-v2")
+
+
+def test_cached_vectors_without_a_key_train_an_adapter_as_in_the_paper(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"):
+        monkeypatch.delenv(variable, raising=False)
+    data = folder / "original"
+    data.mkdir()
+    entries = read_dataset(folder / "data" / "train.jsonl")
+    write_dataset(data / "train.jsonl", entries)
+    write_dataset(data / "validation.jsonl", entries[:20])
+    vectors = np.random.default_rng(0).standard_normal((len(entries), 1536)).astype(np.float32)
+    for half in ("key", "value"):
+        np.save(data / f"train_OAI_embd_{half}.npy", vectors)
+    options = tiny_options(folder, "as in the paper", dataset=str(data), encoder_spec="OAI", total_steps=2)
+    train(options)
+    adapter = Adapter.load(options.output)
+    assert not adapter.config.question_prior and adapter.config.encoder == "text-embedding-ada-002"
+    with pytest.raises(InputError, match="leave --use_cached_embd out"):
+        train(tiny_options(folder, "not there", use_cached_embd=True), encoder=ENCODER)
 
 
 # The command line

@@ -51,7 +51,7 @@ def language_of(text: str) -> str:
 def ask_misspelt(fact: Triple, draw: random.Random, known: frozenset[str]) -> Question | None:
     """A question whose entity is spelt wrongly; None where a slip of the pen makes another entity or none is possible."""
     wrong = misspell(fact.entity, draw)
-    if is_cjk(fact.entity) or wrong == fact.entity or wrong in known:
+    if is_cjk(fact.entity) or fact.entity in wrong or wrong in known:
         return None
     return _renamed(fact, wrong, "misspelt", draw)
 

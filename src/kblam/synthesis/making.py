@@ -47,10 +47,10 @@ class Recipe:
     """Share of Chinese and Japanese entities."""
     aliases: float = 0.15
     """Share of entities that have a second name."""
-    paraphrased: float = 0.5
-    """Share of facts asked about without the property's words; the rest plainly."""
+    paraphrased: float = 0.8
+    """Share of facts asked about without the property's words, beside the plain question that each has."""
     misspelt: float = 0.08
-    """Share asked about with a misspelt name, in place of the above."""
+    """Share asked about with a misspelt name, in place of the plain question."""
     two: float = 0.12
     three: float = 0.04
     open: float = 0.04
@@ -166,9 +166,9 @@ class _Asker:
             self.themes.setdefault(_theme(name), []).append(name)
 
     def questions(self, row: int) -> Iterator[Question]:
-        """One question about the fact alone, and some of the others."""
+        """One or two questions about the fact alone, and some of the others."""
         fact, recipe, draw = self.facts[row], self.recipe, self.draw
-        yield from self.written.get(fact.identity) or (self._single(fact),)
+        yield from self.written.get(fact.identity) or self._single(fact)
         if fact.aliases and draw.random() < 0.5 and (question := ask_by_alias(fact, draw)):
             yield question
         others: tuple[tuple[float, Callable[[Triple], Question | None]], ...] = (
@@ -181,11 +181,13 @@ class _Asker:
             if draw.random() < share and (asked := ask(fact)):
                 yield asked
 
-    def _single(self, fact: Triple) -> Question:
-        if self.draw.random() < self.recipe.misspelt and (question := ask_misspelt(fact, self.draw, self.known)):
-            return question
-        paraphrased = self.draw.random() < self.recipe.paraphrased
-        return (paraphrased_question if paraphrased else plain_question)(fact, self.draw)
+    def _single(self, fact: Triple) -> list[Question]:
+        misspelt = self.draw.random() < self.recipe.misspelt
+        plain = ask_misspelt(fact, self.draw, self.known) if misspelt else None
+        asked = [plain or plain_question(fact, self.draw)]
+        if self.draw.random() < self.recipe.paraphrased:
+            asked.append(paraphrased_question(fact, self.draw))
+        return asked
 
     def _partners(self, fact: Triple, count: int) -> list[Triple]:
         """Other facts of the entity or, as often, of its language."""

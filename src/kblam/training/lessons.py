@@ -35,7 +35,7 @@ class Mixture:
     """What a step asks, and how many facts stand around."""
 
     kinds: dict[str, float] = field(
-        default_factory=lambda: {"plain": 0.3, "paraphrased": 0.4, "misspelt": 0.08, "two": 0.1, "three": 0.04, "open": 0.08}
+        default_factory=lambda: {"plain": 0.2, "paraphrased": 0.5, "misspelt": 0.08, "two": 0.1, "three": 0.04, "open": 0.08}
     )  # fmt: skip
     """Weights of the kinds that can be answered; those that the dataset lacks are left out."""
     unanswerable: float = 0.1
@@ -131,12 +131,17 @@ class Lessons:
         return [int(row) for row in among[similar.topk(min(count + 1, len(among))).indices.flatten()]]
 
     def practice(self) -> Practice:
-        """One question about each fact that has one, for the question prior."""
+        """One question about each fact that has one, paraphrased where it can be, for the question prior.
+
+        Plain questions teach it nothing: they repeat the key.
+        """
         assert self.asked is not None
         chosen: dict[int, int] = {}
         for index, question in enumerate(self.questions):
             if question.kind in SINGLE and len(self.needed[index]) == 1:
-                chosen.setdefault(self.needed[index][0], index)
+                row = self.needed[index][0]
+                if question.kind == "paraphrased" or row not in chosen:
+                    chosen[row] = index
         rows, asked = list(chosen), list(chosen.values())
         return Practice(
             tuple(self.facts[row] for row in rows), tuple(self.questions[index] for index in asked),

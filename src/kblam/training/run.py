@@ -103,6 +103,8 @@ class _Data:
                 f"{train_path} has no vectors of {self.encoder.name} beside it: leave --use_cached_embd out"
             )
         ask = pair is None or _can_ask(self.encoder)
+        if not ask:
+            validation_path = None  # its facts have no vectors, and nothing here makes them
         places = _divided(entries, validation_path is None)
         cache = train_path.parent / f"{train_path.stem}.embedded"
         for turn in range(2):  # the first process embeds, the others read what it kept
