@@ -216,6 +216,28 @@ def test_a_run_that_broke_off_goes_on_as_if_it_had_not(folder: Path, monkeypatch
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+def test_ctrl_c_ends_a_run_behind_its_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = tiny_options(folder, "interrupted", save_every=100)
+    step = VectorTraining.step
+
+    def interrupted(self: VectorTraining, number: int) -> dict[str, float]:
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(VectorTraining, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(options, encoder=ENCODER)
+    assert len(steps(options)) == 4
+    with pytest.raises(InputError, match="stopped after 4 of 6 steps: go on with --resume"):
+        train(options, encoder=ENCODER)
+    train(options, resume=True, encoder=ENCODER)
+    whole = tiny_options(folder, "not interrupted", save_every=100)
+    train(whole, encoder=ENCODER)
+    assert steps(options) == steps(whole)
+
+
 def run_script(folder: Path, changed: dict[str, Any], launcher: list[str] | None = None) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), *sys.path]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, *(launcher or []), str(SCRIPT), str(folder), json.dumps(changed)]
@@ -351,6 +373,7 @@ def test_the_pages_command_without_a_key(
         (["--outlier_ratio", "19"], "--outlier_ratio is"),
         (["--dataset", "nowhere"], "there is no dataset nowhere"),
         (["--resume", "nowhere"], "there is no checkpoint"),
+        (["--wandb", "x"], "pip install wandb"),
     ],
 )
 def test_options_that_make_no_sense(
@@ -415,3 +438,10 @@ def test_flags_reach_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     with pytest.raises(InputError, match="retrieval_layer"):
         Options(retrieval_layer=9).layers(4)
     assert Options().layers(4) == (1, 2, 3) and Options().layers(32) == (10, 13, 16, 19, 22, 25, 28, 31)
+
+
+@pytest.mark.parametrize("script", ["train.py", "dataset_generation/gen_synthetic_data.py"])
+def test_the_pages_scripts_run_as_files(script: str) -> None:
+    root = SCRIPT.parents[1]
+    shown = subprocess.run([sys.executable, root / script, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "example" in shown and ("--use_oai_embd" in shown or "--endpoint_url" in shown)

@@ -102,7 +102,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = replace(recipe, other_scripts=options.other_scripts, near=options.near)
     output = Path(options.output)
     if options.endpoint_url is None:
-        train, validation = synthesize(output, recipe)
+        from rich.console import Console
+
+        with Console(stderr=True).status(f"Making {recipe.facts + recipe.validation:,} facts and their questions"):
+            train, validation = synthesize(output, recipe)
     else:
         options.model_name = options.model_name or "gpt-4o"
         train, validation = _by_language_model(output, recipe, options)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from kblam.synthesis.questions import is_cjk
 
 __all__ = ["Found", "rivals"]
 
+AT_ONCE = 64
+"""Questions scored together, so that many of them over many facts fit into memory."""
 _SCRIPT = re.compile(r"\w")
 _WORD = re.compile(r"\w+")
 
@@ -29,22 +32,45 @@ class Found:
     """(n,): of the best one."""
 
 
-def rivals(base: KnowledgeBase, questions: Sequence[str], count: int = 5) -> dict[str, Found]:
-    """The best rows by the encoder of the knowledge base and by BM25.
+def rivals(
+    base: KnowledgeBase,
+    questions: Sequence[str],
+    count: int = 5,
+    track: Callable[[Sequence[Any], str], Iterable[Any]] = lambda parts, what: parts,
+) -> dict[str, Found]:
+    """The best rows by the encoder of the knowledge base and by BM25; `track` shows progress.
 
     Raises InputError without rank-bm25 (the extra kblam[evaluation]).
     """
-    dense = base.encoder.encode(list(questions)) @ np.asarray(base.keys, dtype=np.float32).T
-    return {"dense": _best(dense, count), "BM25": _best(_bm25(base, questions), count)}
+    asked = base.encoder.encode(list(questions))
+    scorers = {"dense": _dense(base, asked), "BM25": _bm25(base, questions)}
+    parts = [range(at, min(at + AT_ONCE, len(questions))) for at in range(0, len(questions), AT_ONCE)]
+    return {
+        name: _joined([_best(scores(part), count) for part in track(parts, f"Asking {name}")])
+        for name, scores in scorers.items()
+    }
 
 
-def _bm25(base: KnowledgeBase, questions: Sequence[str]) -> NDArray[np.floating]:
+Scores = Callable[[range], NDArray[np.floating]]
+"""The scores of some of the questions, (n, M)."""
+
+
+def _dense(base: KnowledgeBase, asked: NDArray[np.float32]) -> Scores:
+    keys = np.asarray(base.keys, dtype=np.float32).T
+    return lambda part: asked[part.start : part.stop] @ keys
+
+
+def _bm25(base: KnowledgeBase, questions: Sequence[str]) -> Scores:
     try:
         from rank_bm25 import BM25Okapi
     except ImportError as error:
         raise InputError("BM25 needs rank-bm25: run pip install 'kblam[evaluation]'") from error
     index = BM25Okapi([_words(f"{fact.key_text} {fact.value}") for fact in base])
-    return np.stack([index.get_scores(_words(text)) for text in questions])
+    return lambda part: np.stack([index.get_scores(_words(questions[at])) for at in part])
+
+
+def _joined(parts: Sequence[Found]) -> Found:
+    return Found(np.concatenate([part.rows for part in parts]), np.concatenate([part.scores for part in parts]))
 
 
 def _words(text: str) -> list[str]:

@@ -101,7 +101,7 @@ def evaluate(
         raise InputError("the dataset holds no questions: make one with kblam synthesize, or name a file of questions")
     base = KnowledgeBase.from_triples([entry.fact for entry in entries], encoder, progress=True)
     graded = _ask(model, base, questions, grounding, track)
-    found = rivals(base, [question.text for question in questions], TOP)
+    found = rivals(base, [question.text for question in questions], TOP, track)
     return {
         "facts": len(base),
         "questions": len(questions),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ class Record:
         if not writes:
             return
         directory.mkdir(parents=True, exist_ok=True)
+        if done == 0:
+            shutil.rmtree(directory / "tensorboard", ignore_errors=True)
         kept = [row for row in read_log(directory) if row["step"] <= done]
         self._log = (directory / LOG).open("w", encoding="utf-8")
         self._log.writelines(json.dumps(row) + "\n" for row in kept)

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import DEFAULT_MODEL, DESCRIPTION, load_pretrained, save_enhanced
 from kblam.synthesis.dataset import Entry, find_dataset, read_dataset
-from kblam.training.checkpoints import Progress, load_checkpoint, load_progress, save_checkpoint
+from kblam.training.checkpoints import MARK, Progress, load_checkpoint, load_progress, save_checkpoint
 from kblam.training.embedding import cached_pair, embed_lessons
 from kblam.training.lessons import Lessons
 from kblam.training.options import Options
@@ -60,10 +61,14 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
     progress = load_progress(checkpoint) if resume else Progress(asdict(options))
     options = Options(**progress.options)
     check_replaceable(Path(options.output).absolute(), mark=DESCRIPTION)
+    if not resume:
+        _check_unfinished(checkpoint)
+    if options.wandb is not None and find_spec("wandb") is None:
+        raise InputError("--wandb needs Weights & Biases: run pip install wandb")
     processes = open_processes()
     data = _Data(options, encoder, processes)
     base, tokenizer, name = _base(options)
-    adapter = Adapter.load(checkpoint) if resume else _adapter(options, base, name, data)
+    adapter = Adapter.load(checkpoint).to(base.device) if resume else _adapter(options, base, name, data)
     if not resume and "prior" in options.stages and data.train.asked is not None:
         _prior(adapter, data.train, options, processes)
     record = Record(work_folder(options.output), options.total_steps, progress.step, processes.rank == 0, options.wandb)
@@ -76,6 +81,7 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
         training.close()
         record.close()
     if processes.rank == 0:
+        adapter.cpu()
         if "calibration" in options.stages and data.train.asked is not None:
             calibrate_refusal(adapter, make_exam(data.kept_back, options.seed, CALIBRATION_QUESTIONS), data.encoder)
         provenance = {
@@ -88,6 +94,18 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
         save_enhanced(options.output, name, adapter, KnowledgeBase.empty(data.encoder), provenance)
     processes.wait()
     return measured
+
+
+def _check_unfinished(checkpoint: Path) -> None:
+    """Raise InputError where a run stands that could go on: hours of work are not thrown away by a forgotten flag."""
+    if (checkpoint / MARK).exists():
+        progress = load_progress(checkpoint)
+        options = Options(**progress.options)
+        if 0 < progress.step < options.total_steps and not _stale(progress, options):
+            raise InputError(
+                f"a run to {options.output} stopped after {progress.step:,} of {options.total_steps:,} steps: "
+                f"go on with --resume, or delete {checkpoint.parent}"
+            )
 
 
 class _Data:
