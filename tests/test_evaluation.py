@@ -18,7 +18,7 @@ from kblam.cli import main
 from kblam.errors import InputError
 from kblam.evaluation.intervals import Share, balanced, best_balanced
 from kblam.evaluation.rivals import rivals
-from kblam.evaluation.suite import choose_questions, evaluate, holds
+from kblam.evaluation.suite import choose_questions, evaluate, holds, value_kind
 from kblam.evaluation.table import table
 from kblam.knowledge import Triple
 from kblam.synthesis.dataset import Entry, write_dataset
@@ -56,6 +56,16 @@ def test_the_best_threshold_is_found() -> None:
 )
 def test_values_are_held_as_whole_words(text: str, value: str, right: bool) -> None:
     assert holds(text, value) == right
+
+
+def test_values_are_of_four_kinds() -> None:
+    values = ("QX-44", "oak wood", "a tool that was made for the people of the north", "乌兰巴托2")
+    assert [value_kind(value) for value in values] == [
+        "with digits",
+        "short words",
+        "long words",
+        "Chinese or Japanese",
+    ]
 
 
 def test_rivals_find_what_is_spelt_alike() -> None:

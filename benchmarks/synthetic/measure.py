@@ -18,12 +18,10 @@ import numpy as np
 
 from kblam import KBLaM, KnowledgeBase
 from kblam.evaluation.intervals import Share
+from kblam.evaluation.suite import value_kind
 from kblam.synthesis.facts import HELD_OUT_PROPERTIES, make_facts
 from kblam.synthesis.properties import PROPERTIES
 from kblam.synthesis.questions import Question, paraphrased_question, plain_question
-
-WORDY = 24
-"""Characters of a value without digits that count as a few plain words."""
 
 
 def questions_about(base: KnowledgeBase, count: int, seed: int) -> dict[str, list[Question]]:
@@ -72,15 +70,8 @@ def measure(model: KBLaM, size: int, options: argparse.Namespace) -> dict[str, A
 
 
 def _by_length(pairs: list[Any]) -> dict[str, list[Any]]:
-    digits = [pair for pair in pairs if any(character.isdigit() for character in pair[1].value)]
-    words = [pair for pair in pairs if pair not in digits]
-    short = [pair for pair in words if len(pair[1].value) <= WORDY]
-    return {
-        "all": pairs,
-        "with digits": digits,
-        "short words": short,
-        "longer": [pair for pair in words if pair not in short],
-    }
+    kinds = ("with digits", "short words", "long words")
+    return {"all": pairs} | {kind: [pair for pair in pairs if value_kind(pair[1].value) == kind] for kind in kinds}
 
 
 def main() -> None:

@@ -17,13 +17,17 @@ from kblam.evaluation.rivals import Found, rivals
 from kblam.knowledge import DEFAULT_ENCODER, Encoder, KnowledgeBase, Triple
 from kblam.synthesis.asking import KINDS, language_of
 from kblam.synthesis.dataset import Entry
-from kblam.synthesis.questions import Question
+from kblam.synthesis.questions import Question, is_cjk
 
-__all__ = ["Graded", "choose_questions", "evaluate", "holds"]
+__all__ = ["Graded", "choose_questions", "evaluate", "holds", "value_kind"]
 
 AT_ONCE = 16
 """Questions in one batch."""
 TOP = 5
+LANGUAGES = ("English", "Chinese", "Japanese")
+VALUES = ("with digits", "short words", "long words", "Chinese or Japanese")
+WORDY = 24
+"""Characters of a value without digits that count as a few plain words."""
 RETRIEVED = ("plain", "paraphrased", "misspelt", "alias")
 """Kinds about one fact, for which a best row is right or wrong."""
 
@@ -105,8 +109,9 @@ def evaluate(
     return {
         "facts": len(base),
         "questions": len(questions),
-        "by kind": _by(graded, found, base, lambda question: question.kind, KINDS),
-        "by language": _by(graded, found, base, lambda question: language_of(question.text), ("English", "Chinese", "Japanese")),
+        "by kind": _by(graded, found, base, lambda item: item.question.kind, KINDS),
+        "by language": _by(graded, found, base, lambda item: language_of(item.question.text), LANGUAGES),
+        "by value": _by(graded, found, base, _value_of, VALUES),
         "refusal": _refusal(graded, found),
         "causal": _causal(model, base, graded, causal, grounding, track),
     }  # fmt: skip
@@ -137,15 +142,30 @@ def _by(
     graded: Sequence[Graded],
     found: dict[str, Found],
     base: KnowledgeBase,
-    name: Callable[[Question], str],
+    name: Callable[[Graded], str | None],
     names: Sequence[str],
 ) -> dict[str, dict[str, str]]:
     """The numbers of each group of questions."""
     groups: dict[str, list[int]] = {key: [] for key in names}
     for index, item in enumerate(graded):
-        groups[name(item.question)].append(index)
+        if (key := name(item)) is not None:
+            groups[key].append(index)
     facts = [fact.identity for fact in base.triples]
     return {key: _numbers(graded, found, facts, places) for key, places in groups.items() if places}
+
+
+def _value_of(item: Graded) -> str | None:
+    """What kind of value a question about one fact asks for."""
+    return value_kind(item.needed[0].value) if item.question.kind in RETRIEVED else None
+
+
+def value_kind(value: str) -> str:
+    """One of VALUES."""
+    if is_cjk(value):
+        return "Chinese or Japanese"
+    if any(character.isdigit() for character in value):
+        return "with digits"
+    return "short words" if len(value) <= WORDY else "long words"
 
 
 def _numbers(

@@ -9,12 +9,12 @@ __all__ = ["table"]
 
 
 def table(numbers: Mapping[str, Any]) -> str:
-    """Kinds and languages across, measures down; then refusal and the causal test."""
-    groups = {**numbers["by kind"], **numbers["by language"]}
-    measures = list(dict.fromkeys(name for group in groups.values() for name in group))
+    """Kinds of questions, languages and kinds of values across, measures down; then refusal and the causal test."""
+    grids = [numbers[by] for by in ("by kind", "by language", "by value")]
+    measures = list(dict.fromkeys(name for groups in grids for group in groups.values() for name in group))
     head = f"{numbers['facts']:,} facts, {numbers['questions']:,} questions; 95% intervals in parentheses"
     parts = [head]
-    for some in (numbers["by kind"], numbers["by language"]):
+    for some in filter(None, grids):
         parts.append(
             _grid(["", *some], [[name, *(group.get(name, "-") for group in some.values())] for name in measures])
         )
