@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
 from kblam.answering.answer import Answer, Citation
 from kblam.answering.clauses import clauses
 from kblam.answering.evidence import Reader, Reading
-from kblam.answering.prompts import REFUSAL, check_question, quoting_prompt
+from kblam.answering.prompts import REFUSAL, chat_prompt, check_question, quoting_prompt
 from kblam.answering.streaming import Streamer
 from kblam.errors import EncoderError, InputError, ModelError
 from kblam.knowledge import KnowledgeBase, Snapshot, Triple
@@ -173,8 +173,15 @@ class KBLaM:
     @torch.no_grad()
     def look(self, questions: Sequence[str]) -> list[int]:
         """The row each question attends to most, whether or not it answers the question."""
+        return [rows[0] for rows in self.nearest(questions, 1)]
+
+    @torch.no_grad()
+    def nearest(self, questions: Sequence[str], count: int) -> list[list[int]]:
+        """The rows each question attends to most, best first, whether or not they answer the question."""
         reader = self._current()
-        return [int(row) for row in self._attention(reader, reader.read(questions)).argmax(-1)]
+        scores = self._attention(reader, reader.read(questions))
+        best: list[list[int]] = scores.topk(min(count, scores.shape[1])).indices.tolist()
+        return best
 
     def _answer_all(
         self, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
@@ -345,13 +352,7 @@ class KBLaM:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _chat(self, text: str) -> str:
-        if self.tokenizer.chat_template is None:
-            return f"{text}\nAnswer:"
-        return str(
-            self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-        )
+        return chat_prompt(self.tokenizer, text)
 
     def _encode(self, prompts: list[str]) -> dict[str, Tensor]:
         bare = self.tokenizer.chat_template is not None
