@@ -33,6 +33,9 @@ from kblam.knowledge.triples import Triple
 
 __all__ = ["Encoded", "Writer", "forget_before", "start", "text_hash", "unknown_texts"]
 
+TOGETHER = 10_000
+"""Vectors that are written by one call."""
+
 Encoded = tuple[Triple, FloatArray | None, FloatArray | None]
 """A fact with its key and value vectors; None for a text that the store has a vector of."""
 
@@ -45,7 +48,11 @@ class Writer:
         self.encoder = encoder_of(connection)
         self.version = present_version(connection) + 1
         self.added = self.replaced = self.removed = self.unchanged = 0
-        self._empty = connection.execute("SELECT 1 FROM embeddings LIMIT 1").fetchone() is None
+        self._last_embedding = connection.execute("SELECT ifnull(max(id), 0) FROM embeddings").fetchone()[0]
+        self._empty = self._last_embedding == 0
+        self._new: dict[bytes, int] = {}
+        """Ids of vectors that are not in the table yet, by hash; of all, if the table was empty at first."""
+        self._unwritten: list[tuple[int, int, bytes, bytes, int]] = []
         self._first = count_facts(connection)
 
     def put(self, facts: Iterable[Encoded]) -> None:
@@ -53,9 +60,9 @@ class Writer:
         endings: list[tuple[int, int]] = []
         beginnings: list[tuple[Any, ...]] = []
         select = f"SELECT {TEXTS}, id, row FROM facts WHERE entity = ? AND property = ? AND ended IS NULL"
-        new = self._first
+        nothing, new = self._first == 0, self._first
         for triple, key, value in facts:
-            held = self.connection.execute(select, triple.identity).fetchone()
+            held = None if nothing else self.connection.execute(select, triple.identity).fetchone()
             if held is not None and triple_of(held) == triple:
                 self.unchanged += 1
                 continue
@@ -72,6 +79,7 @@ class Writer:
         self._first = new
 
     def _write(self, endings: Iterable[tuple[int, int]], beginnings: Iterable[tuple[Any, ...]]) -> None:
+        self._write_embeddings()
         self.connection.executemany("UPDATE facts SET ended = ?, row = NULL WHERE id = ?", endings)
         self.connection.executemany(
             f"INSERT INTO facts ({TEXTS}, began, row, placed, key_embedding, value_embedding) "
@@ -145,25 +153,29 @@ class Writer:
     def _embedding(self, text: str, vector: FloatArray | None) -> int:
         """Return the id of the text's vector, which is stored if it is new."""
         hashed = _hash(text, vector if self.encoder.name is None else None, self.encoder)
-        if not self._empty or vector is None:
+        known = self._new.get(hashed)
+        if known is None and not self._empty:
             found = self.connection.execute(
                 "SELECT id FROM embeddings WHERE encoder = ? AND hash = ?", (self.encoder.id, hashed)
             ).fetchone()
-            if found is not None:
-                return int(found[0])
+            known = None if found is None else found[0]
+        if known is not None:
+            return known
         if vector is None:
             raise KnowledgeError("the store was compacted while the facts were encoded: do it again")
         blob = self._blob(vector)
-        inserted = self.connection.execute(
-            "INSERT OR IGNORE INTO embeddings (encoder, hash, vector, checksum) VALUES (?, ?, ?, ?)",
-            (self.encoder.id, hashed, blob, zlib.crc32(blob)),
-        )
-        if inserted.rowcount == 1 and inserted.lastrowid is not None:
-            return inserted.lastrowid
-        self._empty = False  # only to find a text again that is twice among the first
-        number = self._embedding(text, vector)
-        self._empty = True
-        return number
+        self._last_embedding += 1
+        self._new[hashed] = self._last_embedding
+        self._unwritten.append((self._last_embedding, self.encoder.id, hashed, blob, zlib.crc32(blob)))
+        if len(self._unwritten) == TOGETHER:
+            self._write_embeddings()
+        return self._last_embedding
+
+    def _write_embeddings(self) -> None:
+        self.connection.executemany("INSERT INTO embeddings VALUES (?, ?, ?, ?, ?)", self._unwritten)
+        self._unwritten = []
+        if not self._empty:
+            self._new = {}
 
     def _blob(self, vector: FloatArray) -> bytes:
         if self.encoder.width is None:

@@ -26,6 +26,8 @@ APPLICATION = 0x6B626C6D
 """Marks the file as ours, in the place where the tool `file` looks."""
 PATIENCE = 10.0
 """Seconds that a writer waits for another one."""
+WRITE_CACHE = 262_144
+"""KiB of pages that the writer may hold before it must write them in the middle of a change."""
 
 MIGRATIONS = (
     """
@@ -181,6 +183,7 @@ class Database:
                 self._writer.close()
             self._writer_seen = self._signature()
             self._writer = self._connect(self.path, "mode=rw")
+            self._writer.execute(f"PRAGMA cache_size = -{WRITE_CACHE}")
         return self._writer
 
     def copy_to(self, path: Path) -> None:

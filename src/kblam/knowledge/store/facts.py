@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,22 +198,36 @@ def rows_since(connection: sqlite3.Connection, version: int) -> tuple[list[int],
     return [row[7] for row in rows], [triple_of(row) for row in rows], [row[5:7] for row in rows]
 
 
-def vectors_of(connection: sqlite3.Connection, ids: Iterable[int], count: int, encoder: StoreEncoder) -> FloatArray:
-    """Return (count, D) vectors, one for each id; raise KnowledgeError for one that is missing or damaged."""
-    width = encoder.width or 0
-    out: NDArray[np.floating] = np.empty((count, width), encoder.dtype)
-    size = width * encoder.dtype.itemsize
-    select = "SELECT vector, checksum FROM embeddings WHERE id = ?"
-    for row, number in enumerate(ids):
-        found = connection.execute(select, (number,)).fetchone()
-        if found is None or len(found[0]) != size or zlib.crc32(found[0]) != found[1]:
-            file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
-            raise KnowledgeError(
-                f"{file} is damaged (vector {number} is missing or changed): take the file from your last copy of it, "
-                f"or export the facts with `kblam kb export {file.parent} facts.jsonl` and import them into a new store"
-            )
-        out[row] = np.frombuffer(found[0], encoder.dtype)
-    return out
+def vectors_of(connection: sqlite3.Connection, ids: Sequence[int], encoder: StoreEncoder) -> FloatArray:
+    """Return (n, D) vectors, one for each id; raise KnowledgeError for one that is missing or damaged."""
+    size = (encoder.width or 0) * encoder.dtype.itemsize
+    wanted, places = np.unique(np.array(ids, dtype=np.int64), return_inverse=True)
+    found: list[bytes] = []
+    for number, vector, checksum in _embeddings(connection, wanted):
+        if len(found) == len(wanted) or number != wanted[len(found)]:
+            continue  # between those that are wanted
+        if len(vector) != size or zlib.crc32(vector) != checksum:
+            break
+        found.append(vector)
+    if len(found) < len(wanted):
+        file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
+        raise KnowledgeError(
+            f"{file} is damaged (vector {wanted[len(found)]} is missing or changed): take the file from your last copy "
+            f"of it, or export the facts with `kblam kb export {file.parent} facts.jsonl` and import them anew"
+        )
+    vectors: FloatArray = np.frombuffer(b"".join(found), encoder.dtype).reshape(len(wanted), encoder.width or 0)
+    return vectors[places]
+
+
+def _embeddings(connection: sqlite3.Connection, wanted: NDArray[np.int64]) -> Iterator[tuple[int, bytes, int]]:
+    """Yield (id, vector, checksum) of those ids, and perhaps of others, by id."""
+    select = "SELECT id, vector, checksum FROM embeddings WHERE id"
+    if len(wanted) and wanted[-1] - wanted[0] < 4 * len(wanted):
+        limits = int(wanted[0]), int(wanted[-1])
+        yield from connection.execute(f"{select} BETWEEN ? AND ? ORDER BY id", limits)
+        return
+    for number in wanted.tolist():
+        yield from connection.execute(f"{select} = ?", (number,))
 
 
 def history_of(connection: sqlite3.Connection, entity: str, attribute: str | None) -> list[Record]:

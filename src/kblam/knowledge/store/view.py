@@ -32,6 +32,8 @@ from kblam.knowledge.store.facts import (
 
 __all__ = ["View", "allowance", "rebuild_columns"]
 
+TOGETHER = 20_000
+"""Facts whose vectors are read by one call."""
 REMEMBERED = 4096
 """Steps from one snapshot to the next whose changed rows are remembered."""
 
@@ -202,5 +204,9 @@ def rebuild_columns(
 
 def _vectors(connection: sqlite3.Connection, ids: list[tuple[int, int]]) -> tuple[FloatArray, FloatArray]:
     encoder = encoder_of(connection)
-    keys = vectors_of(connection, (pair[0] for pair in ids), len(ids), encoder)
-    return keys, vectors_of(connection, (pair[1] for pair in ids), len(ids), encoder)
+    keys, values = (np.empty((len(ids), encoder.width or 0), encoder.dtype) for _ in range(2))
+    for start in range(0, len(ids), TOGETHER):
+        part = ids[start : start + TOGETHER]
+        both = vectors_of(connection, [*(pair[0] for pair in part), *(pair[1] for pair in part)], encoder)
+        keys[start : start + len(part)], values[start : start + len(part)] = both[: len(part)], both[len(part) :]
+    return keys, values
