@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from kblam.knowledge.triples import Triple, checked_text
 
 __all__ = [
     "TEXT_SUFFIXES",
+    "Rejection",
     "json_row",
     "read_rows",
+    "read_what_is_usable",
     "read_triples",
     "rows_that_stay",
     "triples_from_json",
+    "usable_rows",
     "write_triples",
 ]
 
@@ -32,7 +36,19 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _log = logging.getLogger("kblam")
 
 # (row number, line it starts on, what the file says there or the error that stands in for it)
-_Row = tuple[int, int, object]
+Row = tuple[int, int, object]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row that cannot be used, and why."""
+
+    row: int
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"row {self.row} on line {self.line} ({self.reason})"
 
 
 def read_triples(path: str | Path) -> list[Triple]:
@@ -50,16 +66,37 @@ def read_triples(path: str | Path) -> list[Triple]:
 def read_rows(path: str | Path) -> list[Triple]:
     """Return every row of the file, also those that a later row contradicts."""
     path = Path(path)
+    triples, rejected = read_what_is_usable(path)
+    _refuse(rejected, path)
+    return triples
+
+
+def read_what_is_usable(path: str | Path) -> tuple[list[Triple], list[Rejection]]:
+    """Return every row of the file that is a fact, and why the others are not.
+
+    Raises KnowledgeError for a file that is not made of rows at all.
+    """
+    path = Path(path)
     if path.suffix.lower() not in TEXT_SUFFIXES:
         raise KnowledgeError(f"{path} is not a file of facts: give a {', '.join(TEXT_SUFFIXES[:-1])} or .csv file")
     text = _read_text(path)
     rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
-    return _triples(rows, path, lists=path.suffix.lower() != ".csv")
+    return usable_rows(rows, lists=path.suffix.lower() != ".csv")
 
 
 def triples_from_json(text: str, path: Path) -> list[Triple]:
     """Return the facts of a JSON text; `path` is what errors call it."""
-    return _triples(_json_rows(text, path), path, lists=True)
+    triples, rejected = usable_rows(_json_rows(text, path), lists=True)
+    _refuse(rejected, path)
+    return triples
+
+
+def _refuse(rejected: Sequence[Rejection], path: Path) -> None:
+    if rejected:
+        count = "1 row" if len(rejected) == 1 else f"{len(rejected):,} rows"
+        named = ", ".join(str(rejection) for rejection in rejected[:_NAMED_PROBLEMS])
+        more = f" and {len(rejected) - _NAMED_PROBLEMS:,} more" if len(rejected) > _NAMED_PROBLEMS else ""
+        raise KnowledgeError(f"{path} has {count} that cannot be used: {named}{more}")
 
 
 def rows_that_stay(triples: Sequence[Triple], where: str) -> list[int]:
@@ -152,20 +189,15 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _triples(rows: Iterable[_Row], path: Path, lists: bool) -> list[Triple]:
-    triples = []
-    problems = []
+def usable_rows(rows: Iterable[Row], lists: bool) -> tuple[list[Triple], list[Rejection]]:
+    """Return the rows that are facts, and why the others are not; lists: whether aliases are lists or `a|b`."""
+    triples, rejected = [], []
     for number, line, row in rows:
         try:
             triples.append(_triple(row, lists))
         except KnowledgeError as error:
-            problems.append(f"row {number} on line {line} ({error})")
-    if problems:
-        count = "1 row" if len(problems) == 1 else f"{len(problems):,} rows"
-        named = ", ".join(problems[:_NAMED_PROBLEMS])
-        more = f" and {len(problems) - _NAMED_PROBLEMS:,} more" if len(problems) > _NAMED_PROBLEMS else ""
-        raise KnowledgeError(f"{path} has {count} that cannot be used: {named}{more}")
-    return triples
+            rejected.append(Rejection(number, line, str(error)))
+    return triples, rejected
 
 
 def _triple(row: object, lists: bool) -> Triple:
@@ -209,7 +241,7 @@ def _id(value: object) -> str | None:
     return checked_text(str(value) if type(value) is int else value, "id")
 
 
-def _json_rows(text: str, path: Path) -> Iterator[_Row]:
+def _json_rows(text: str, path: Path) -> Iterator[Row]:
     """Yield the rows of JSON values that follow each other; an array stands for its elements."""
     line, counted = 1, 0
     try:
@@ -254,7 +286,7 @@ def _skip(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
+def _csv_rows(text: str, path: Path) -> Iterator[Row]:
     """Yield each row as a dictionary; rows without any text are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     number, line = 0, 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,8 +11,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from kblam.errors import EncoderError
+from kblam.errors import EncoderError, InputError
 from kblam.knowledge.encoders import known_width, one_line, tracked
+from kblam.knowledge.endpoint import RETRIES, endpoint_client
 
 if TYPE_CHECKING:
     import openai
@@ -24,19 +24,12 @@ TEXTS_A_REQUEST = 256
 CHARACTERS_A_REQUEST = 100_000
 """The service refuses a request of more than 300,000 tokens, and a character can be more than one."""
 
-RETRIES = 5
-TIMEOUT_SECONDS = 60.0
-AZURE_API_VERSION = "2024-10-21"
-_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
-
 
 @dataclass(frozen=True)
 class RemoteEncoder:
     """A model at an endpoint, reached through the `openai` client (the extra kblam[openai]).
 
-    Azure OpenAI is asked when `endpoint_url` is one of its hosts or AZURE_OPENAI_API_KEY is the only key, and, without
-    `endpoint_url`, when AZURE_OPENAI_ENDPOINT is set; its version is OPENAI_API_VERSION or 2024-10-21. Else OpenAI or a
-    compatible server is: `endpoint_url`, OPENAI_BASE_URL, or OpenAI's own; the key is OPENAI_API_KEY.
+    Which server that is, and its key, says kblam.knowledge.endpoint.
     The client itself tries five times more on HTTP 408, 409, 429, 5xx and lost connections, and waits longer each time
     or as long as the server says.
     """
@@ -103,40 +96,9 @@ class RemoteEncoder:
     @cached_property
     def _client(self) -> openai.OpenAI:
         try:
-            import openai
-        except ImportError as error:
-            raise EncoderError(f"{self.name} needs the openai package: run pip install 'kblam[openai]'") from error
-        if self._azure:
-            return openai.AzureOpenAI(
-                azure_endpoint=self.endpoint_url or os.environ["AZURE_OPENAI_ENDPOINT"],
-                api_key=self._key("AZURE_OPENAI_API_KEY"),
-                api_version=os.environ.get("OPENAI_API_VERSION") or AZURE_API_VERSION,
-                max_retries=RETRIES,
-                timeout=TIMEOUT_SECONDS,
-            )
-        return openai.OpenAI(
-            base_url=self.endpoint_url or os.environ.get("OPENAI_BASE_URL") or None,
-            api_key=self._key("OPENAI_API_KEY"),
-            max_retries=RETRIES,
-            timeout=TIMEOUT_SECONDS,
-        )
-
-    @property
-    def _azure(self) -> bool:
-        if self.endpoint_url is None:
-            return bool(os.environ.get("AZURE_OPENAI_ENDPOINT"))
-        host = urlsplit(self.endpoint_url).hostname or ""
-        only_key = bool(os.environ.get("AZURE_OPENAI_API_KEY")) and not os.environ.get("OPENAI_API_KEY")
-        return host.endswith(_AZURE_HOSTS) or only_key
-
-    def _key(self, variable: str) -> str:
-        key = os.environ.get(variable)
-        if not key:
-            raise EncoderError(
-                f"{self.name} is asked for at an endpoint, which needs a key: set {variable}, "
-                "or choose the local encoder all-MiniLM-L6-v2"
-            )
-        return key
+            return endpoint_client(self.name, self.endpoint_url)
+        except InputError as error:
+            raise EncoderError(f"{error}, or choose the local encoder all-MiniLM-L6-v2") from error
 
     @property
     def _where(self) -> str:
