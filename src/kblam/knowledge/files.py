@@ -14,15 +14,18 @@ from typing import Any
 
 from kblam.errors import KnowledgeError
 from kblam.knowledge.aside import replace_file
+from kblam.knowledge.parquet import parquet_rows, write_parquet
 from kblam.knowledge.triples import Triple, checked_text
 
 __all__ = [
+    "FACT_SUFFIXES",
     "TEXT_SUFFIXES",
     "Rejection",
     "json_row",
     "read_rows",
-    "read_what_is_usable",
+    "read_text",
     "read_triples",
+    "read_what_is_usable",
     "rows_that_stay",
     "triples_from_json",
     "usable_rows",
@@ -30,6 +33,8 @@ __all__ = [
 ]
 
 TEXT_SUFFIXES = (".json", ".jsonl", ".csv")
+FACT_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+"""Files of facts without vectors."""
 
 _NAMED_PROBLEMS = 5
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -52,7 +57,7 @@ class Rejection:
 
 
 def read_triples(path: str | Path) -> list[Triple]:
-    """Return the facts of a .json, .jsonl or .csv file, in order.
+    """Return the facts of a .json, .jsonl, .csv or .parquet file, in order.
 
     Rows are {"entity", "description"}, {"entity", "property", "value"} or {"name", "description_type",
     "description"}, each with an optional "id" and "aliases" (a list; "a|b" in CSV); other fields are ignored. Of
@@ -77,10 +82,14 @@ def read_what_is_usable(path: str | Path) -> tuple[list[Triple], list[Rejection]
     Raises KnowledgeError for a file that is not made of rows at all.
     """
     path = Path(path)
-    if path.suffix.lower() not in TEXT_SUFFIXES:
+    if path.suffix.lower() not in FACT_SUFFIXES:
         raise KnowledgeError(f"{path} is not a file of facts: give a {', '.join(TEXT_SUFFIXES[:-1])} or .csv file")
-    text = _read_text(path)
-    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    rows: Iterable[Row]
+    if path.suffix.lower() == ".parquet":
+        rows = parquet_rows(path)
+    else:
+        text = read_text(path)
+        rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     return usable_rows(rows, lists=path.suffix.lower() != ".csv")
 
 
@@ -133,6 +142,10 @@ def write_triples(path: str | Path, triples: Iterable[Triple]) -> None:
         text = "".join(_dump(row) + "\n" for row in rows)
     elif suffix == ".csv":
         text = _csv_text(rows, path)
+    elif suffix == ".parquet":
+        with replace_file(path) as aside:
+            write_parquet(aside, rows)
+        return
     else:
         raise KnowledgeError(f"{path} cannot hold facts as text: give a name that ends in {', '.join(TEXT_SUFFIXES)}")
     with replace_file(path) as aside:
@@ -168,13 +181,14 @@ def _csv_text(rows: list[dict[str, Any]], path: Path) -> str:
     return text.getvalue()
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, wanted: str = "a .json, .jsonl or .csv file") -> str:
+    """Return the text of a file; raise KnowledgeError when it is missing, not UTF-8, or empty."""
     if path.is_dir():
-        raise KnowledgeError(f"{path} is a folder: give a .json, .jsonl or .csv file")
+        raise KnowledgeError(f"{path} is a folder: give {wanted}")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise KnowledgeError(f"{path} does not exist: give a .json, .jsonl or .csv file of facts") from None
+        raise KnowledgeError(f"{path} does not exist: give {wanted} of facts") from None
     except OSError as error:
         raise KnowledgeError(f"{path} cannot be read: {error.strerror or error}") from error
     try:

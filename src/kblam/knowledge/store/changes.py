@@ -48,7 +48,7 @@ class Writer:
         self.encoder = encoder_of(connection)
         self.version = present_version(connection) + 1
         self.added = self.replaced = self.removed = self.unchanged = 0
-        self._last_embedding = connection.execute("SELECT ifnull(max(id), 0) FROM embeddings").fetchone()[0]
+        self._last_embedding = int(connection.execute("SELECT ifnull(max(id), 0) FROM embeddings").fetchone()[0])
         self._empty = self._last_embedding == 0
         self._new: dict[bytes, int] = {}
         """Ids of vectors that are not in the table yet, by hash; of all, if the table was empty at first."""
@@ -153,12 +153,12 @@ class Writer:
     def _embedding(self, text: str, vector: FloatArray | None) -> int:
         """Return the id of the text's vector, which is stored if it is new."""
         hashed = _hash(text, vector if self.encoder.name is None else None, self.encoder)
-        known = self._new.get(hashed)
+        known: int | None = self._new.get(hashed)
         if known is None and not self._empty:
             found = self.connection.execute(
                 "SELECT id FROM embeddings WHERE encoder = ? AND hash = ?", (self.encoder.id, hashed)
             ).fetchone()
-            known = None if found is None else found[0]
+            known = None if found is None else int(found[0])
         if known is not None:
             return known
         if vector is None:

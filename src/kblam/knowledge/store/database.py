@@ -80,6 +80,7 @@ class Database:
         self._reading, self._writing = threading.RLock(), threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._writer_seen: tuple[int, ...] = ()
+        self._seen: tuple[int, ...] | None = None
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self.read_only = not (os.access(self.path, os.W_OK) and os.access(directory, os.W_OK))
         self._open()
@@ -211,13 +212,14 @@ class Database:
         self.checkpoint()
 
     def close(self) -> None:
-        """Let go of the files."""
-        for connection in (self._reader, self._writer):
-            if connection is not None:
-                connection.close()
-        self._writer = None
-        if self._copy is not None:
-            self._copy.cleanup()
+        """Let go of the files; they are opened again when they are needed."""
+        with self._reading, self._writing:
+            self._reader.close()
+            if self._writer is not None:
+                self._writer.close()
+            self._seen, self._writer = None, None
+            if self._copy is not None:
+                self._copy.cleanup()
 
     def _signature(self) -> tuple[int, ...]:
         """Return what differs when another file was put in the place of the one that is open."""

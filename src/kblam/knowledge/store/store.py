@@ -18,10 +18,11 @@ from kblam.knowledge.store.checking import CheckReport, check_store
 from kblam.knowledge.store.creation import create_store, is_old_directory, is_store, make_store, store_of_old_directory
 from kblam.knowledge.store.database import FILE, PATIENCE, Database
 from kblam.knowledge.store.facts import Difference, Record, Version
+from kblam.knowledge.store.importing import ImportReport, export_file, import_file
 from kblam.knowledge.store.view import View, allowance, rebuild_columns
 from kblam.knowledge.triples import Triple
 
-__all__ = ["StoredKnowledge", "open_store", "store_of"]
+__all__ = ["StoredKnowledge", "open_store", "write_store"]
 
 
 def open_store(
@@ -89,7 +90,7 @@ class StoredKnowledge(KnowledgeBase):
         self.close()
 
     def close(self) -> None:
-        """Let go of the files; snapshots stay usable."""
+        """Let go of the files until they are needed again; snapshots stay usable."""
         self._database.close()
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -103,9 +104,14 @@ class StoredKnowledge(KnowledgeBase):
         """Return the present version, also when another process made it; it never changes."""
         return self._view.snapshot()
 
+    def in_memory(self) -> KnowledgeBase:
+        """Return the present version as a base of its own, whose changes stay in memory."""
+        return KnowledgeBase(self.snapshot(), self._encoder)
+
     def at(self, version: int) -> Snapshot:
         """Return a version of the past; raise KnowledgeError when there is none of this number, or no longer."""
-        return self._view.as_of(version)
+        present = self._view.snapshot()
+        return present if version == present.version else self._view.as_of(version)
 
     def changes_since(self, version: int) -> frozenset[int] | None:
         """Return the rows in which the last snapshot() may differ from that of this version; None when not known.
@@ -228,16 +234,39 @@ class StoredKnowledge(KnowledgeBase):
         theirs = other.snapshot()
         self._check_changeable()
         other._check_changeable()
+        self.check_encoder(other)
+        encoded: Iterable[Encoded] = zip(theirs.triples, theirs.keys, theirs.values, strict=True)
+        return self._commit(action, note, lambda writer: writer.put(encoded))
+
+    def check_encoder(self, other: KnowledgeBase) -> None:
+        """Raise EncoderError when the vectors of another base cannot be here."""
         with self._database.reading() as connection:
             width = reading.encoder_of(connection).width
-        if theirs.encoder_name != self._name or (width is not None and theirs.width != width):
-            made_by = theirs.encoder_name or "an unnamed encoder"
+        if other.encoder_name != self._name or (width is not None and other.width != width):
+            made_by = other.encoder_name or "an unnamed encoder"
             raise EncoderError(
                 f"vectors of {self._name or 'an unnamed encoder'} and of {made_by} cannot be in one knowledge base: "
                 "embed the new facts with the first"
             )
-        encoded: Iterable[Encoded] = zip(theirs.triples, theirs.keys, theirs.values, strict=True)
-        return self._commit(action, note, lambda writer: writer.put(encoded))
+
+    def import_file(
+        self,
+        path: str | Path,
+        dry_run: bool = False,
+        llm: str | None = None,
+        endpoint_url: str | None = None,
+        progress: bool = False,
+    ) -> ImportReport:
+        """Import .json, .jsonl, .csv, .parquet, .npy, a directory, or a .md or .txt document, in one change.
+
+        Nothing is imported when a row cannot be used; the report says which and why. dry_run: only say what would be
+        done. llm: the model that finds the facts of a document, at `endpoint_url` (an OpenAI-compatible server).
+        """
+        return import_file(self, path, dry_run, llm, endpoint_url, progress)
+
+    def export_file(self, path: str | Path, version: int | None = None) -> int:
+        """Write the facts (.npy: with their vectors) of a version, the present one if None; return how many."""
+        return export_file(self, path, version)
 
     def remove(self, entity: str, property: str) -> None:
         """Take a fact out; raise KnowledgeError when it is not here."""
@@ -316,9 +345,10 @@ def _last_of_each(triples: Iterable[Triple]) -> list[Triple]:
     return [given[row] for row in rows_that_stay(given, "the list of facts")]
 
 
-def store_of(knowledge: KnowledgeBase, directory: Path) -> None:
-    """Write any knowledge base as a store into a new directory; of a stored one, with its history."""
+def write_store(knowledge: KnowledgeBase, directory: Path) -> StoredKnowledge:
+    """Make a store of any knowledge base in a new directory and open it; of a stored one, with its history."""
     if isinstance(knowledge, StoredKnowledge):
         knowledge.copy_to(directory)
     else:
         make_store(directory, knowledge.snapshot(), "import")
+    return open_store(directory)
