@@ -126,12 +126,12 @@ def _open(options: argparse.Namespace) -> StoredKnowledge:
 
 
 def _create(options: argparse.Namespace) -> None:
-    from kblam.knowledge.encoders import DEFAULT_ENCODER, canonical_name
+    from kblam.knowledge.encoders import DEFAULT_ENCODER, load_encoder
     from kblam.knowledge.store.creation import create_store
 
-    encoder = canonical_name(options.encoder or DEFAULT_ENCODER)
+    encoder = load_encoder(options.encoder or DEFAULT_ENCODER)
     create_store(Path(options.dir), encoder)
-    print(f"an empty store for vectors of {encoder} -> {options.dir}")
+    print(f"an empty store for vectors of {encoder.name} -> {options.dir}")
 
 
 def _fact(options: argparse.Namespace) -> Triple:

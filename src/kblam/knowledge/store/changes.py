@@ -178,9 +178,6 @@ class Writer:
             self._new = {}
 
     def _blob(self, vector: FloatArray) -> bytes:
-        if self.encoder.width is None:
-            self.connection.execute("UPDATE encoders SET width = ? WHERE id = ?", (len(vector), self.encoder.id))
-            self.encoder = encoder_of(self.connection)
         if len(vector) != self.encoder.width:
             raise EncoderError(
                 f"vectors of {len(vector)} numbers cannot be in a store of {self.encoder.name or 'vectors'} with "
@@ -194,7 +191,7 @@ class Writer:
         return vector.astype(self.encoder.dtype, copy=False).tobytes()
 
 
-def start(connection: sqlite3.Connection, encoder: str | None, width: int | None, dtype: str, texts: bool) -> None:
+def start(connection: sqlite3.Connection, encoder: str | None, width: int, dtype: str, texts: bool) -> None:
     """Make the version 0 of an empty store."""
     connection.execute("INSERT INTO encoders (id, name, width, dtype) VALUES (1, ?, ?, ?)", (encoder, width, dtype))
     settings = {"encoder": "1", "texts": "1" if texts else "0"}

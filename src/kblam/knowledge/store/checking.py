@@ -109,7 +109,7 @@ def _versions(connection: sqlite3.Connection) -> Iterator[str]:
 def _embeddings(connection: sqlite3.Connection) -> Iterator[str]:
     """Vectors have their width and are what they were when they were written."""
     encoder = encoder_of(connection)
-    size = (encoder.width or 0) * encoder.dtype.itemsize
+    size = encoder.width * encoder.dtype.itemsize
     for number, vector, checksum in connection.execute("SELECT id, vector, checksum FROM embeddings"):
         if len(vector) != size or zlib.crc32(vector) != checksum:
             yield f"vector {number} is not what was written"

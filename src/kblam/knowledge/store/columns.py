@@ -19,7 +19,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,9 @@ class Columns:
     """A cache file that was found whole."""
 
     path: Path
+    file: BinaryIO
+    """Held open, for another process may put a newer file in the place of this one and delete it."""
     version: int
-    mark: str
     rows: int
     capacity: int
     width: int
@@ -50,8 +51,7 @@ class Columns:
         """Return keys and values, (capacity, D); what is written to them stays in this mapping."""
         shape = (self.capacity, self.width)
         size = self.capacity * self.width * self.dtype.itemsize
-        with self.path.open("rb") as file:
-            memory = mmap.mmap(file.fileno(), HEADER + 2 * size, access=mmap.ACCESS_COPY)
+        memory = mmap.mmap(self.file.fileno(), HEADER + 2 * size, access=mmap.ACCESS_COPY)
         keys, values = (np.ndarray(shape, self.dtype, buffer=memory, offset=HEADER + part * size) for part in range(2))
         return keys, values
 
@@ -82,26 +82,24 @@ def write_columns(directory: Path, version: int, mark: str, keys: NDArray[Any], 
             file.write(np.ascontiguousarray(values).view(np.uint8).data)
             file.truncate(HEADER + 2 * capacity * width * keys.itemsize)
         aside.replace(path)
+        return Columns(path, path.open("rb"), version, rows, capacity, width, keys.dtype)
     except OSError:
         with suppress(OSError):
             aside.unlink()
         return None
-    return Columns(path, version, mark, rows, capacity, width, keys.dtype)
 
 
 def open_columns(directory: Path, version: int, mark: str) -> Columns | None:
     """Return the cache of this version if it is there and whole."""
     path = directory / FOLDER / _name(version, mark)
     try:
-        with path.open("rb") as file:
-            head = file.read(HEADER)
-        line = head.rstrip(b"\0")
+        file = path.open("rb")
+        line = file.read(HEADER).rstrip(b"\0")
         about = json.loads(line[9:])
         if int(line[:8], 16) != zlib.crc32(line[9:]) or about["format"] != FORMAT or about["mark"] != mark:
             return None
-        columns = Columns(
-            path, version, mark, about["rows"], about["capacity"], about["width"], np.dtype(about["dtype"])
-        )
+        dtype = np.dtype(about["dtype"])
+        columns = Columns(path, file, version, about["rows"], about["capacity"], about["width"], dtype)
         keys, values = columns.map()
         whole = _checksum(keys[: columns.rows], values[: columns.rows]) == about["checksum"]
     except (OSError, ValueError, KeyError, TypeError):

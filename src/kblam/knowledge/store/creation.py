@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kblam.errors import KnowledgeError
 from kblam.knowledge.embeddings import ABOUT, load_directory
-from kblam.knowledge.encoders import known_width
+from kblam.knowledge.encoders import Encoder
 from kblam.knowledge.snapshot import Snapshot
 from kblam.knowledge.store.changes import Writer, start
 from kblam.knowledge.store.database import FILE, create_database, explained
@@ -27,14 +27,16 @@ def is_old_directory(directory: Path) -> bool:
     return (directory / ABOUT).is_file()
 
 
-def create_store(directory: Path, encoder: str | None) -> None:
-    """Make an empty store; raise KnowledgeError where there is one already, or somebody else's files."""
+def create_store(directory: Path, encoder: Encoder) -> None:
+    """Make an empty store; raise KnowledgeError where there is one already, or somebody else's files.
+
+    An encoder whose name does not say its width is loaded for it (EncoderError when that fails).
+    """
     if is_store(directory):
         raise KnowledgeError(f"{directory} holds a store already: use it, or give another name")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise KnowledgeError(f"{directory} holds other files and is left alone: give another name")
-    width = None if encoder is None else known_width(encoder)
-    make_store(directory, None, "create", encoder, width)
+    make_store(directory, None, "create", encoder)
 
 
 def store_of_old_directory(source: Path, target: Path) -> None:
@@ -43,11 +45,10 @@ def store_of_old_directory(source: Path, target: Path) -> None:
     make_store(target, snapshot, "migrate")
 
 
-def make_store(
-    directory: Path, snapshot: Snapshot | None, action: str, encoder: str | None = None, width: int | None = None
-) -> None:
+def make_store(directory: Path, snapshot: Snapshot | None, action: str, encoder: Encoder | None = None) -> None:
     """Make a store in a directory, with the facts of a snapshot as its version 1 if there is one."""
     path = directory / FILE
+    width = encoder.width if encoder is not None else 0
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -55,14 +56,14 @@ def make_store(
     aside = directory / f"{FILE}.{secrets.token_hex(4)}.part"
     try:
         with explained(path):
-            _fill(aside, snapshot, action, encoder, width)
+            _fill(aside, snapshot, action, None if encoder is None else encoder.name, width)
         _put_in_place(aside, path)
     finally:
         for name in (aside.name, f"{aside.name}-wal", f"{aside.name}-shm"):
             (directory / name).unlink(missing_ok=True)
 
 
-def _fill(aside: Path, snapshot: Snapshot | None, action: str, encoder: str | None, width: int | None) -> None:
+def _fill(aside: Path, snapshot: Snapshot | None, action: str, encoder: str | None, width: int) -> None:
     connection = create_database(aside)
     try:
         connection.execute("BEGIN IMMEDIATE")

@@ -40,7 +40,7 @@ MIGRATIONS = (
         added INTEGER NOT NULL, replaced INTEGER NOT NULL, removed INTEGER NOT NULL,
         note TEXT
     );
-    CREATE TABLE encoders (id INTEGER PRIMARY KEY, name TEXT UNIQUE, width INTEGER, dtype TEXT NOT NULL);
+    CREATE TABLE encoders (id INTEGER PRIMARY KEY, name TEXT UNIQUE, width INTEGER NOT NULL, dtype TEXT NOT NULL);
     CREATE TABLE embeddings (
         id INTEGER PRIMARY KEY,
         encoder INTEGER NOT NULL,

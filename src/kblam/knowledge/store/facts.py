@@ -81,8 +81,7 @@ class StoreEncoder:
 
     id: int
     name: str | None
-    width: int | None
-    """None until the first vector of an encoder whose name does not say it."""
+    width: int
     dtype: np.dtype[np.floating]
 
 
@@ -200,7 +199,7 @@ def rows_since(connection: sqlite3.Connection, version: int) -> tuple[list[int],
 
 def vectors_of(connection: sqlite3.Connection, ids: Sequence[int], encoder: StoreEncoder) -> FloatArray:
     """Return (n, D) vectors, one for each id; raise KnowledgeError for one that is missing or damaged."""
-    size = (encoder.width or 0) * encoder.dtype.itemsize
+    size = encoder.width * encoder.dtype.itemsize
     wanted, places = np.unique(np.array(ids, dtype=np.int64), return_inverse=True)
     found: list[bytes] = []
     for number, vector, checksum in _embeddings(connection, wanted):
@@ -215,7 +214,7 @@ def vectors_of(connection: sqlite3.Connection, ids: Sequence[int], encoder: Stor
             f"{file} is damaged (vector {wanted[len(found)]} is missing or changed): take the file from your last copy "
             f"of it, or export the facts with `kblam kb export {file.parent} facts.jsonl` and import them anew"
         )
-    vectors: FloatArray = np.frombuffer(b"".join(found), encoder.dtype).reshape(len(wanted), encoder.width or 0)
+    vectors: FloatArray = np.frombuffer(b"".join(found), encoder.dtype).reshape(len(wanted), encoder.width)
     return vectors[places]
 
 

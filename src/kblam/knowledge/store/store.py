@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kblam.errors import EncoderError, KnowledgeError
 from kblam.knowledge.base import Change, KnowledgeBase
-from kblam.knowledge.encoders import Encoder, encode_checked, load_encoder
+from kblam.knowledge.encoders import DEFAULT_ENCODER, Encoder, encode_checked, load_encoder
 from kblam.knowledge.files import rows_that_stay
 from kblam.knowledge.snapshot import FloatArray, Snapshot
 from kblam.knowledge.store import facts as reading
@@ -41,7 +41,7 @@ def open_store(
         if is_old_directory(directory):
             directory, borrowed = _migrated(directory)
         elif create:
-            create_store(directory, (chosen or load_encoder("all-MiniLM-L6-v2")).name)
+            create_store(directory, chosen or load_encoder(DEFAULT_ENCODER))
         else:
             what = "is no store" if directory.exists() else "does not exist"
             raise KnowledgeError(f"{directory} {what}: make one with `kblam kb create {directory}`")
@@ -135,8 +135,7 @@ class StoredKnowledge(KnowledgeBase):
     def width(self) -> int:
         """D, how many numbers a vector has."""
         with self._database.reading() as connection:
-            known = reading.encoder_of(connection).width
-        return known if known is not None else self.encoder.width
+            return reading.encoder_of(connection).width
 
     @property
     def has_texts(self) -> bool:
@@ -240,9 +239,7 @@ class StoredKnowledge(KnowledgeBase):
 
     def check_encoder(self, other: KnowledgeBase) -> None:
         """Raise EncoderError when the vectors of another base cannot be here."""
-        with self._database.reading() as connection:
-            width = reading.encoder_of(connection).width
-        if other.encoder_name != self._name or (width is not None and other.width != width):
+        if other.encoder_name != self._name or other.width != self.width:
             made_by = other.encoder_name or "an unnamed encoder"
             raise EncoderError(
                 f"vectors of {self._name or 'an unnamed encoder'} and of {made_by} cannot be in one knowledge base: "

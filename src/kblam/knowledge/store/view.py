@@ -204,7 +204,7 @@ def rebuild_columns(
 
 def _vectors(connection: sqlite3.Connection, ids: list[tuple[int, int]]) -> tuple[FloatArray, FloatArray]:
     encoder = encoder_of(connection)
-    keys, values = (np.empty((len(ids), encoder.width or 0), encoder.dtype) for _ in range(2))
+    keys, values = (np.empty((len(ids), encoder.width), encoder.dtype) for _ in range(2))
     for start in range(0, len(ids), TOGETHER):
         part = ids[start : start + TOGETHER]
         both = vectors_of(connection, [*(pair[0] for pair in part), *(pair[1] for pair in part)], encoder)
