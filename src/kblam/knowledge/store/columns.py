@@ -29,6 +29,8 @@ __all__ = ["FOLDER", "Columns", "cached_versions", "open_columns", "remove_other
 FOLDER = "columns"
 HEADER = 4096
 FORMAT = 1
+SPARE = 1024
+"""Rows that a small store can grow by before the cache is made anew; they take no place on the disk."""
 ABANDONED = 600.0
 """Seconds after which a file that was not finished belongs to a process that died."""
 _BLOCK = 1 << 24
@@ -59,7 +61,7 @@ class Columns:
 def write_columns(directory: Path, version: int, mark: str, keys: NDArray[Any], values: NDArray[Any]) -> Columns | None:
     """Write the vectors of a version, whole or not at all; None where nothing can be written: the cache is a comfort."""
     rows, width = keys.shape
-    capacity = rows + max(1024, rows // 8)
+    capacity = rows + max(SPARE, rows // 8)
     about = {
         "format": FORMAT,
         "version": version,

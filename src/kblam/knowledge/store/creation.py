@@ -34,9 +34,14 @@ def create_store(directory: Path, encoder: Encoder) -> None:
     """
     if is_store(directory):
         raise KnowledgeError(f"{directory} holds a store already: use it, or give another name")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and (not directory.is_dir() or not all(_is_ours(path) for path in directory.iterdir())):
         raise KnowledgeError(f"{directory} holds other files and is left alone: give another name")
     make_store(directory, None, "create", encoder)
+
+
+def _is_ours(path: Path) -> bool:
+    """True for what another process leaves while it makes a store here."""
+    return path.name.startswith(f"{FILE}.")
 
 
 def store_of_old_directory(source: Path, target: Path) -> None:

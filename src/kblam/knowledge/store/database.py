@@ -26,6 +26,8 @@ APPLICATION = 0x6B626C6D
 """Marks the file as ours, in the place where the tool `file` looks."""
 PATIENCE = 10.0
 """Seconds that a writer waits for another one."""
+LEAST_SPACE = 1 << 18
+"""Bytes without which a disk counts as full: SQLite calls it an error of the disk when a helper file cannot be made."""
 WRITE_CACHE = 262_144
 """KiB of pages that the writer may hold before it must write them in the middle of a change."""
 
@@ -81,13 +83,22 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._writer_seen: tuple[int, ...] = ()
         self._seen: tuple[int, ...] | None = None
+        self._outside = False
+        """Whether the reader stands outside of SQLite's locking, because it can write nothing here."""
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self.read_only = not (os.access(self.path, os.W_OK) and os.access(directory, os.W_OK))
         self._open()
 
     def _open(self) -> None:
         with explained(self.path, self.patience):
-            self._reader = self._read_only_connection() if self.read_only else self._connect(self.path, "mode=rw")
+            self._outside = self.read_only
+            try:
+                self._reader = self._read_only_connection() if self.read_only else self._connect(self.path, "mode=rw")
+            except sqlite3.OperationalError:
+                # On a full disk there is no room for the index of the write-ahead log, but reading goes on.
+                if not _is_full(self.directory):
+                    raise
+                self._outside, self._reader = True, self._read_only_connection()
             self._seen = self._signature()
             self._check_schema()
 
@@ -223,11 +234,20 @@ class Database:
 
     def _signature(self) -> tuple[int, ...]:
         """Return what differs when another file was put in the place of the one that is open."""
-        status = self.path.stat() if self.path.exists() else None
-        if status is None:
-            return ()
-        # A read-only connection may not notice that the file was written.
-        return (status.st_dev, status.st_ino, *((status.st_mtime_ns, status.st_size) if self.read_only else ()))
+        paths = [self.path]
+        if self._outside:  # then the connection does not notice what others write either
+            paths.append(self.path.with_name(f"{FILE}-wal"))
+        marks: list[int] = []
+        for path in paths:
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                marks += (status.st_dev, status.st_ino)
+                marks += (status.st_mtime_ns, status.st_size) if self._outside else ()
+        return tuple(marks)
+
+
+def _is_full(directory: Path) -> bool:
+    return shutil.disk_usage(directory).free < LEAST_SPACE
 
 
 def create_database(path: Path) -> sqlite3.Connection:
@@ -264,7 +284,7 @@ def _sentence(path: Path, said: str, patience: float) -> str:
     directory = path.parent
     if "locked" in said or "busy" in said:
         return f"{directory} is being changed by another writer for more than {patience:g} seconds: try again later"
-    if "full" in said:
+    if "full" in said or ("disk I/O" in said and directory.is_dir() and _is_full(directory)):
         return f"the disk of {directory} is full, so nothing was changed: free some space and do it again"
     if "readonly" in said:
         return f"{directory} is read-only, so nothing was changed: make it writeable, or copy it"

@@ -64,6 +64,8 @@ class View:
         self._differing: set[int] = set()
         """Rows of our snapshot that are not as in the column cache."""
         self._steps: deque[_Step] = deque(maxlen=REMEMBERED)
+        self._ambiguous = -1
+        """Up to this number, a version may be one of another line: a copy of the store was put in its place."""
         self._rewriting: threading.Thread | None = None
         self._rewritten: Columns | None = None
 
@@ -74,6 +76,7 @@ class View:
                 "SELECT version, mark FROM versions ORDER BY version DESC LIMIT 1"
             ).fetchone()
             if self._snapshot is None or mark_of(connection, self._snapshot.version) != self._mark:
+                self._ambiguous = -1 if self._snapshot is None else max(self._ambiguous, self._snapshot.version)
                 self._snapshot = self._load(connection, version, mark)
             elif mark != self._mark:
                 self._snapshot = self._advance(connection, self._snapshot, version, mark)
@@ -83,7 +86,7 @@ class View:
     def changes_since(self, version: int) -> frozenset[int] | None:
         """Return the rows in which a snapshot of this version may differ from the last one handed out, if known."""
         with self._lock:
-            if self._snapshot is None or version > self._snapshot.version:
+            if self._snapshot is None or not self._ambiguous < version <= self._snapshot.version:
                 return None
             rows: frozenset[int] = frozenset()
             reached = self._snapshot.version
