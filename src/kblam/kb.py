@@ -202,7 +202,8 @@ def _import(options: argparse.Namespace) -> None:
         if rejected > NAMED_REJECTIONS:
             print(f"and {rejected - NAMED_REJECTIONS:,} more rows", file=sys.stderr)
         if rejected and not (report.added or report.replaced or report.unchanged):
-            raise KnowledgeError(f"{options.file} has {rejected:,} rows that cannot be used, so nothing was imported")
+            rows = "1 row" if rejected == 1 else f"{rejected:,} rows"
+            raise KnowledgeError(f"{options.file} has {rows} that cannot be used, so nothing was imported")
         changed = f"{_facts(report.added)} added, {report.replaced:,} replaced, {report.unchanged:,} unchanged"
         left_out = f", {rejected:,} rejected" if rejected else ""
         end = "nothing is changed by a dry run" if options.dry_run else f"version {report.version}"

@@ -18,13 +18,13 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, int, object]]:
         raise KnowledgeError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: give a .parquet file")
     try:
         # Its own thread pool is left alone: a table of facts is small, and a busy machine has no idle cores.
-        table = arrow.read_table(path, use_threads=False)
+        table = arrow.parquet.read_table(path, use_threads=False)
         number = 0
         for batch in table.to_batches(max_chunksize=10_000):
             for row in batch.to_pylist():
                 number += 1
                 yield number, number, row
-    except (arrow.lib.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise KnowledgeError(f"{path} is no Parquet file that can be read ({reason})") from error
 
@@ -32,12 +32,10 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, int, object]]:
 def write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows of entity, property, value, aliases and id; absent fields are null."""
     arrow = _pyarrow(path)
-    import pyarrow
-
-    text = pyarrow.string()
-    fields = {"entity": text, "property": text, "value": text, "aliases": pyarrow.list_(text), "id": text}
-    table = pyarrow.Table.from_pylist(list(rows), schema=pyarrow.schema(list(fields.items())))
-    arrow.write_table(table, path)
+    text = arrow.string()
+    fields = {"entity": text, "property": text, "value": text, "aliases": arrow.list_(text), "id": text}
+    table = arrow.Table.from_pylist(list(rows), schema=arrow.schema(list(fields.items())))
+    arrow.parquet.write_table(table, path)
 
 
 def _pyarrow(path: Path) -> Any:
@@ -45,4 +43,4 @@ def _pyarrow(path: Path) -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise KnowledgeError(f"{path} needs the pyarrow package: run pip install 'kblam[parquet]'") from error
-    return pyarrow.parquet
+    return pyarrow
