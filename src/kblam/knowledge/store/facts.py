@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,32 +201,27 @@ def vectors_of(connection: sqlite3.Connection, ids: Sequence[int], encoder: Stor
     """Return (n, D) vectors, one for each id; raise KnowledgeError for one that is missing or damaged."""
     size = encoder.width * encoder.dtype.itemsize
     wanted, places = np.unique(np.array(ids, dtype=np.int64), return_inverse=True)
-    found: list[bytes] = []
-    for number, vector, checksum in _embeddings(connection, wanted):
-        if len(found) == len(wanted) or number != wanted[len(found)]:
-            continue  # between those that are wanted
-        if len(vector) != size or zlib.crc32(vector) != checksum:
-            break
-        found.append(vector)
-    if len(found) < len(wanted):
+    rows = _embeddings(connection, wanted)
+    good = [row for row in rows if len(row[1]) == size and zlib.crc32(row[1]) == row[2]]
+    numbers = np.fromiter((row[0] for row in good), np.int64, len(good))
+    missing = np.setdiff1d(wanted, numbers, assume_unique=True)
+    if len(missing):
         file = Path(connection.execute("PRAGMA database_list").fetchone()[2])
         raise KnowledgeError(
-            f"{file} is damaged (vector {wanted[len(found)]} is missing or changed): take the file from your last copy "
-            f"of it, or export the facts with `kblam kb export {file.parent} facts.jsonl` and import them anew"
+            f"{file} is damaged (vector {missing[0]} is missing or changed): take the file from your last copy of it, "
+            f"or export the facts with `kblam kb export {file.parent} facts.jsonl` and import them into a new store"
         )
-    vectors: FloatArray = np.frombuffer(b"".join(found), encoder.dtype).reshape(len(wanted), encoder.width)
-    return vectors[places]
+    vectors: FloatArray = np.frombuffer(b"".join([row[1] for row in good]), encoder.dtype)
+    return vectors.reshape(len(good), encoder.width)[np.searchsorted(numbers, wanted)[places]]
 
 
-def _embeddings(connection: sqlite3.Connection, wanted: NDArray[np.int64]) -> Iterator[tuple[int, bytes, int]]:
-    """Yield (id, vector, checksum) of those ids, and perhaps of others, by id."""
+def _embeddings(connection: sqlite3.Connection, wanted: NDArray[np.int64]) -> list[tuple[int, bytes, int]]:
+    """Return (id, vector, checksum) of those ids, and perhaps of others between them, by id."""
     select = "SELECT id, vector, checksum FROM embeddings WHERE id"
     if len(wanted) and wanted[-1] - wanted[0] < 4 * len(wanted):
         limits = int(wanted[0]), int(wanted[-1])
-        yield from connection.execute(f"{select} BETWEEN ? AND ? ORDER BY id", limits)
-        return
-    for number in wanted.tolist():
-        yield from connection.execute(f"{select} = ?", (number,))
+        return connection.execute(f"{select} BETWEEN ? AND ? ORDER BY id", limits).fetchall()
+    return [row for number in wanted.tolist() for row in connection.execute(f"{select} = ?", (number,))]
 
 
 def history_of(connection: sqlite3.Connection, entity: str, attribute: str | None) -> list[Record]:
