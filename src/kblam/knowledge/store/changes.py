@@ -20,7 +20,6 @@ import numpy as np
 from kblam.errors import EncoderError, KnowledgeError
 from kblam.knowledge.snapshot import FloatArray
 from kblam.knowledge.store.facts import (
-    HELD,
     TEXTS,
     StoreEncoder,
     check_version,
@@ -112,12 +111,14 @@ class Writer:
         """Make the facts what they were in an earlier version."""
         check_version(self.connection, version)
         back = self.connection.execute(
-            f"SELECT {TEXTS}, key_embedding, value_embedding FROM facts WHERE {HELD} AND ended IS NOT NULL ORDER BY id",
+            f"SELECT {TEXTS}, key_embedding, value_embedding FROM facts INDEXED BY facts_by_ending "
+            "WHERE ended > :version AND began <= :version ORDER BY id",
             {"version": version},
         ).fetchall()
         wanted = {row[:2]: row for row in back}
         since = self.connection.execute(
-            "SELECT entity, property, id FROM facts WHERE ended IS NULL AND began > ? ORDER BY row DESC", (version,)
+            "SELECT entity, property, id FROM facts WHERE ended IS NULL AND +began > ? AND placed > ? ORDER BY +row DESC",
+            (version, version),
         ).fetchall()
         for entity, attribute, number in since:
             if (entity, attribute) not in wanted:

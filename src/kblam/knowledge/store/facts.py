@@ -190,10 +190,11 @@ def facts_as_of(connection: sqlite3.Connection, version: int) -> tuple[list[Trip
 def rows_since(connection: sqlite3.Connection, version: int) -> tuple[list[int], list[Triple], list[tuple[int, int]]]:
     """Return the rows whose fact came to its place after this version: numbers, facts, and ids of their vectors."""
     rows = connection.execute(
-        f"SELECT {TEXTS}, key_embedding, value_embedding, row FROM facts "
-        "WHERE ended IS NULL AND placed > ? ORDER BY row",
+        f"SELECT {TEXTS}, key_embedding, value_embedding, row FROM facts INDEXED BY facts_by_placing "
+        "WHERE ended IS NULL AND placed > ?",  # in the order of the index: sorting by row would read every row
         (version,),
     ).fetchall()
+    rows.sort(key=lambda row: row[7])
     return [row[7] for row in rows], [triple_of(row) for row in rows], [row[5:7] for row in rows]
 
 
