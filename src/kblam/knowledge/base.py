@@ -60,7 +60,7 @@ class KnowledgeBase:
         path, chosen = Path(path), load_encoder(encoder) if isinstance(encoder, str) else encoder
         name = chosen.name if chosen is not None else None
         if path.is_dir():
-            snapshot = _directory(path)
+            snapshot = load_directory(path)
         elif is_pair(path):
             snapshot = load_pair(path, None, name)
         elif path.suffix.lower() == ".npy":
@@ -311,17 +311,6 @@ class KnowledgeBase:
 
     def _swap(self, triples: tuple[Triple, ...], keys: FloatArray, values: FloatArray, rows: Rows) -> None:
         self._state = (Snapshot(triples, keys, values, self.version + 1, self.encoder_name), rows)
-
-
-def _directory(path: Path) -> Snapshot:
-    """Return what a store or a directory of save() holds now."""
-    from kblam.knowledge.store.creation import is_store
-    from kblam.knowledge.store.store import open_store
-
-    if not is_store(path):
-        return load_directory(path)
-    with open_store(path) as store:
-        return store.snapshot()
 
 
 def _rows(triples: Sequence[Triple]) -> Rows:

@@ -19,7 +19,7 @@ from pathlib import Path
 from kblam.errors import KnowledgeError
 from kblam.version import __version__
 
-__all__ = ["FILE", "MIGRATIONS", "Database", "create_database", "explained"]
+__all__ = ["FILE", "MIGRATIONS", "Database", "create_database", "explained", "is_store"]
 
 FILE = "facts.sqlite3"
 APPLICATION = 0x6B626C6D
@@ -248,6 +248,11 @@ class Database:
 
 def _is_full(directory: Path) -> bool:
     return shutil.disk_usage(directory).free < LEAST_SPACE
+
+
+def is_store(directory: Path) -> bool:
+    """True for a directory that holds a store."""
+    return (directory / FILE).is_file()
 
 
 def create_database(path: Path) -> sqlite3.Connection:

@@ -15,8 +15,8 @@ from kblam.knowledge.snapshot import FloatArray, Snapshot
 from kblam.knowledge.store import facts as reading
 from kblam.knowledge.store.changes import Encoded, Writer, forget_before, unknown_texts
 from kblam.knowledge.store.checking import CheckReport, check_store
-from kblam.knowledge.store.creation import create_store, is_old_directory, is_store, make_store, store_of_old_directory
-from kblam.knowledge.store.database import FILE, PATIENCE, Database
+from kblam.knowledge.store.creation import create_store, is_old_directory, make_store, store_of_old_directory
+from kblam.knowledge.store.database import FILE, PATIENCE, Database, is_store
 from kblam.knowledge.store.facts import Difference, Record, Version
 from kblam.knowledge.store.importing import ImportReport, export_file, import_file
 from kblam.knowledge.store.view import View, allowance, rebuild_columns
