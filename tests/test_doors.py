@@ -263,9 +263,9 @@ def test_unusable_vectors(
         lambda model: (model / "kblam.json").write_text('{"format": ', encoding="utf-8"),
         lambda model: (model / "kblam.json").unlink(),
         lambda model: shutil.rmtree(model / "knowledge"),
-        lambda model: cut_short(model / "knowledge" / "keys.npy", model),
+        lambda model: (model / "knowledge" / "facts.sqlite3").write_bytes(b"SQLite format 3" + b"x" * 5000),
     ],
-    ids=["weights", "adapter.json", "kblam.json", "no kblam.json", "no knowledge", "vectors"],
+    ids=["weights", "adapter.json", "kblam.json", "no kblam.json", "no knowledge", "facts"],
 )
 @pytest.mark.parametrize("name", ["evaluate", "integrate"])
 def test_a_damaged_model_directory(name: str, spoil: Callable[[Path], Any], page: Path, tmp_path: Path) -> None:

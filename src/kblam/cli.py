@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "ask": ("kblam.ask", "answer a question from facts, and name the facts"),
     "embed": ("kblam.knowledge.embed", "turn a file of facts into key and value vectors"),
+    "kb": ("kblam.kb", "keep facts that change: create, add, set, remove, import, history, rollback ..."),
     "integrate": ("kblam.integrate", "put a file of knowledge into a model directory"),
     "evaluate": ("kblam.evaluate", "answer questions from the knowledge in a model directory"),
     "synthesize": ("kblam.synthesize", "make facts and questions to train on"),

@@ -15,7 +15,7 @@ from kblam.doors import run_door
 from kblam.errors import EncoderError
 from kblam.knowledge import DEFAULT_ENCODER, Change, KnowledgeBase
 from kblam.knowledge.aside import check_replaceable
-from kblam.knowledge.files import TEXT_SUFFIXES
+from kblam.knowledge.files import FACT_SUFFIXES
 from kblam.models.pretrained import DEFAULT_MODEL, DESCRIPTION, Enhancement, read_enhancement, save_enhanced
 
 __all__ = ["combine", "integrate", "main"]
@@ -35,28 +35,37 @@ def integrate(model: str, kb: str | Path, output: str | Path) -> Change:
     output = Path(output)
     check_replaceable(output.absolute(), mark=DESCRIPTION)
     enhancement = read_enhancement(model)
-    knowledge, change = combine(enhancement, kb)
-    provenance = {"command": "kblam integrate", "model": model, "kb": str(kb), **vars(change)}
-    save_enhanced(output, enhancement.base_model, enhancement.adapter, knowledge, provenance)
-    return change
+    new = _facts_for(enhancement, kb)
+    known = enhancement.knowledge
+    provenance = {"command": "kblam integrate", "model": model, "kb": str(kb)}
+    if known is None:
+        save_enhanced(output, enhancement.base_model, enhancement.adapter, new, provenance)
+        return Change(added=len(new))
+    return save_enhanced(output, enhancement.base_model, enhancement.adapter, known, provenance, new)
 
 
 def combine(enhancement: Enhancement, kb: str | Path) -> tuple[KnowledgeBase, Change]:
-    """Return the model's knowledge with the file's facts in it, and what that changed.
+    """Return the model's knowledge with the file's facts in it, in memory, and what that changed.
 
     Raises EncoderError when the file's vectors are not by the encoder that the model reads.
     """
+    new = _facts_for(enhancement, kb)
+    if enhancement.knowledge is None:
+        return new, Change(added=len(new))
+    known = enhancement.knowledge.in_memory()
+    return known, known.merge(new)
+
+
+def _facts_for(enhancement: Enhancement, kb: str | Path) -> KnowledgeBase:
     wanted = _encoder_name(enhancement)
-    texts = Path(kb).suffix.lower() in TEXT_SUFFIXES
+    texts = Path(kb).suffix.lower() in FACT_SUFFIXES
     new = KnowledgeBase.from_file(kb, encoder=(wanted or DEFAULT_ENCODER) if texts else None, progress=True)
     if wanted is not None and new.encoder_name != wanted:
         made_by = new.encoder_name or "an encoder that it does not name"
         raise EncoderError(
             f"{kb} was made with {made_by} but the model reads vectors of {wanted}: embed the facts with that encoder"
         )
-    if enhancement.knowledge is None:
-        return new, Change(added=len(new))
-    return enhancement.knowledge, enhancement.knowledge.merge(new)
+    return new
 
 
 def _encoder_name(enhancement: Enhancement) -> str | None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kblam.knowledge import Triple
 
-__all__ = ["Answer", "Citation"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Answer", "Citation", "cited"]
+
+MOST_CITATIONS = 5
+WORTH_CITING = 0.01
 
 
 @dataclass(frozen=True)
@@ -66,3 +73,10 @@ class Answer:
 
     def __str__(self) -> str:
         return self.text
+
+
+def cited(weights: Tensor, first: list[int], triples: Sequence[Triple]) -> tuple[Citation, ...]:
+    """Each clause's best row, then whatever else was attended to noticeably."""
+    order = weights.topk(min(MOST_CITATIONS, len(weights))).indices.tolist() if len(weights) else []
+    rows = dict.fromkeys([*first, *(row for row in order if float(weights[row]) >= WORTH_CITING)])
+    return tuple(Citation(triples[row], float(weights[row])) for row in rows)

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
 
-from kblam.answering.answer import Answer, Citation
+from kblam.answering.answer import Answer, cited
 from kblam.answering.clauses import clauses
 from kblam.answering.evidence import Reader, Reading
 from kblam.answering.prompts import REFUSAL, chat_prompt, check_question, quoting_prompt
 from kblam.answering.streaming import Streamer
 from kblam.errors import EncoderError, InputError, ModelError
-from kblam.knowledge import KnowledgeBase, Snapshot, Triple
+from kblam.knowledge import KnowledgeBase, Snapshot
 from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.inject import inject
@@ -29,8 +29,6 @@ from kblam.models.slots import SlotTokens, slot_tokens
 
 __all__ = ["KBLaM"]
 
-MOST_CITATIONS = 5
-WORTH_CITING = 0.01
 WORTH_QUOTING = 0.1
 """Share of the best row's weight above which another row is shown to the model as well."""
 SPARE_TOKENS = 64
@@ -68,6 +66,7 @@ class KBLaM:
             self._injection = inject(self.base, self.adapter)
         self.knowledge: KnowledgeBase | None = None
         self._reader: Reader | None = None
+        self._past: Reader | None = None
         if parts.knowledge is not None:
             self.attach(parts.knowledge)
 
@@ -113,7 +112,7 @@ class KBLaM:
                 f"the knowledge was encoded by {knowledge.encoder_name} but the adapter of {self.name} reads {self.adapter.config.encoder}: "
                 "encode the facts again with that encoder"
             )
-        self.knowledge, self._reader = knowledge, None
+        self.knowledge, self._reader, self._past = knowledge, None, None
         if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
             # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
             self._injection.standing = ActiveKnowledge(self._plain_latents(knowledge.snapshot()))
@@ -121,7 +120,7 @@ class KBLaM:
 
     def detach(self) -> None:
         """Forget the knowledge base; the base model is as it was."""
-        self.knowledge, self._reader = None, None
+        self.knowledge, self._reader, self._past = None, None, None
         if self._injection is not None:
             self._injection.standing = None
 
@@ -140,21 +139,28 @@ class KBLaM:
 
     @overload
     def ask(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
-        self, questions: str, grounding: Grounding = ..., on_text: Callable[[str], None] | None = ...
+        self,
+        questions: str,
+        grounding: Grounding = ...,
+        on_text: Callable[[str], None] | None = ...,
+        version: int | None = ...,
     ) -> Answer: ...
     @overload
-    def ask(self, questions: Sequence[str], grounding: Grounding = ..., on_text: None = ...) -> list[Answer]: ...
+    def ask(
+        self, questions: Sequence[str], grounding: Grounding = ..., on_text: None = ..., version: int | None = ...
+    ) -> list[Answer]: ...
     def ask(
         self,
         questions: str | Sequence[str],
         grounding: Grounding = "quote",
         on_text: Callable[[str], None] | None = None,
+        version: int | None = None,
     ) -> Answer | list[Answer]:
         """Answer one question or several.
 
         grounding: `quote` lets the model read the text of the rows its attention chose, so values come back exactly;
         `tokens` gives it their vectors only, as in the paper. on_text: receives the pieces of a single question's
-        answer as they are made.
+        answer as they are made. version: answer as of this version of a store (see KnowledgeBase.open), not of now.
         Raises InputError for an empty question or one too long for the model.
         """
         asked = [questions] if isinstance(questions, str) else list(questions)
@@ -167,7 +173,8 @@ class KBLaM:
             )
         for question in asked:
             check_question(question)
-        answers = self._answer_all(asked, grounding, on_text if len(asked) == 1 else None)
+        reader = self._current() if version is None else self._as_of(version)
+        answers = self._answer_all(reader, asked, grounding, on_text if len(asked) == 1 else None)
         return answers[0] if isinstance(questions, str) else answers
 
     @torch.no_grad()
@@ -184,9 +191,8 @@ class KBLaM:
         return best
 
     def _answer_all(
-        self, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
+        self, reader: Reader, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
     ) -> list[Answer]:
-        reader = self._current()
         parts = [clauses(question, reader.names.mentions(question)) for question in questions]
         flat = [clause for part in parts for clause in part]
         reading = reader.read(flat)
@@ -195,13 +201,8 @@ class KBLaM:
         # Words that may still be corrected, or joined from several clauses, are shown when they are final.
         streams = on_text is not None and len(wanted) == 1 and not (grounding == "quote" and self._checks)
         streamer = Streamer(self.tokenizer, on_text) if on_text is not None and streams else None
-        texts = dict(
-            zip(
-                wanted,
-                self._say(reader, reading, [choices[index] for index in wanted], wanted, grounding, streamer),
-                strict=True,
-            )
-        )
+        said = self._say(reader, reading, [choices[index] for index in wanted], wanted, grounding, streamer)
+        texts = dict(zip(wanted, said, strict=True))
         answers, start = [], 0
         for question, part in zip(questions, parts, strict=True):
             mine = range(start, start + len(part))
@@ -225,14 +226,24 @@ class KBLaM:
 
     def _current(self) -> Reader:
         """The reader of the knowledge base's present version."""
-        if self.knowledge is None:
-            raise InputError(
-                "no knowledge is attached: give a file with --kb, or call attach(KnowledgeBase.from_file(...))"
-            )
-        snapshot = self.knowledge.snapshot()
+        knowledge = self._attached()
+        snapshot = knowledge.snapshot()
         if self._reader is None or self._reader.snapshot is not snapshot:
-            self._reader = Reader(self._eyes(snapshot), snapshot, self.knowledge.encoder)
+            self._reader = Reader(self._eyes(snapshot), snapshot, knowledge.encoder)
         return self._reader
+
+    def _as_of(self, version: int) -> Reader:
+        """The reader of a version of the past; the last one is kept."""
+        knowledge = self._attached()
+        if self._past is None or self._past.snapshot.version != version:
+            snapshot = knowledge.at(version)
+            self._past = Reader(self._eyes(snapshot), snapshot, knowledge.encoder)
+        return self._past
+
+    def _attached(self) -> KnowledgeBase:
+        if self.knowledge is None:
+            raise InputError("no knowledge is attached: give a file with --kb, or call attach(KnowledgeBase.open(...))")
+        return self.knowledge
 
     def _eyes(self, snapshot: Snapshot) -> Adapter:
         """What reads questions: the adapter, or the shipped one's question prior, or plain similarity for other
@@ -383,7 +394,7 @@ class KBLaM:
             text=REFUSAL if refused else "\n".join(text for text in said if text != REFUSAL),
             refused=refused,
             corrected=checked != [text for text in texts if text is not None],
-            citations=_cited(weights[:-1], [choice.rows[0] for choice in answering if choice.rows], snapshot.triples),
+            citations=cited(weights[:-1], [choice.rows[0] for choice in answering if choice.rows], snapshot.triples),
             confidence=1 - float(weights[-1]),
             grounding=grounding,
             rows=len(snapshot.triples),
@@ -396,10 +407,3 @@ class KBLaM:
         value = snapshot.triples[choice.rows[0]].value
         trusted = not self._checks or grounding != "quote" or not snapshot.has_texts
         return text if trusted or value in text else value
-
-
-def _cited(weights: Tensor, first: list[int], triples: Sequence[Triple]) -> tuple[Citation, ...]:
-    """Each clause's best row, then whatever else was attended to noticeably."""
-    order = weights.topk(min(MOST_CITATIONS, len(weights))).indices.tolist() if len(weights) else []
-    rows = dict.fromkeys([*first, *(row for row in order if float(weights[row]) >= WORTH_CITING)])
-    return tuple(Citation(triples[row], float(weights[row])) for row in rows)

@@ -6,17 +6,20 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kblam.errors import EncoderError, KnowledgeError
 from kblam.knowledge.embeddings import load_directory, load_embeddings, save_directory, save_embeddings
-from kblam.knowledge.encoders import DEFAULT_ENCODER, Encoder, known_width, load_encoder
+from kblam.knowledge.encoders import DEFAULT_ENCODER, Encoder, encode_checked, known_width, load_encoder
 from kblam.knowledge.files import read_triples, rows_that_stay
 from kblam.knowledge.pairs import find_pair, is_pair, load_pair
 from kblam.knowledge.snapshot import FloatArray, Snapshot, checked_vectors, nameless_triples
 from kblam.knowledge.triples import Triple
+
+if TYPE_CHECKING:
+    from kblam.knowledge.store.store import StoredKnowledge
 
 __all__ = ["Change", "KnowledgeBase"]
 
@@ -131,6 +134,21 @@ class KnowledgeBase:
     def empty(cls, encoder: str | Encoder = DEFAULT_ENCODER) -> KnowledgeBase:
         """Return a base without facts; an encoder whose name does not say its width is loaded for it."""
         return cls.from_triples([], encoder)
+
+    @classmethod
+    def open(
+        cls, directory: str | Path, create: bool = False, encoder: str | Encoder | None = None, patience: float = 10.0
+    ) -> StoredKnowledge:
+        """Open a store, which lasts: a directory that `kblam kb create` made, or a model directory's `knowledge`.
+
+        create: make an empty one when nothing is there, for the vectors of `encoder` (all-MiniLM-L6-v2 if None).
+        patience: seconds that a change waits for another writer.
+        Raises KnowledgeError when it is missing, damaged, or by a newer kblam; a directory that kblam 0.1 wrote gets a
+        store beside its files, which stay as they are.
+        """
+        from kblam.knowledge.store.store import open_store
+
+        return open_store(directory, create, encoder, patience)
 
     def snapshot(self) -> Snapshot:
         """Return the present version, which no change touches."""
@@ -258,6 +276,15 @@ class KnowledgeBase:
         else:
             save_directory(path, self)
 
+    def at(self, version: int) -> Snapshot:
+        """Return an earlier version; only a store (see open) keeps them."""
+        snapshot = self.snapshot()
+        if version != snapshot.version:
+            raise KnowledgeError(
+                f"version {version} is not kept, only the present one ({snapshot.version}) is: open a store for history"
+            )
+        return snapshot
+
     def _check_changeable(self) -> None:
         if not self.has_texts:
             raise KnowledgeError(
@@ -304,11 +331,7 @@ def _encode(
     texts = [text for triple in triples for text in (triple.key_text, triple.value_text)]
     missing = [text for text in dict.fromkeys(texts) if text not in vectors]
     if missing:
-        fresh = encoder.encode(missing, progress)
-        if fresh.shape != (len(missing), encoder.width) or not np.isfinite(fresh).all():
-            raise EncoderError(
-                f"{encoder.name} gave vectors of the shape {fresh.shape} or with NaN: try another encoder"
-            )
+        fresh = encode_checked(encoder, missing, progress)
         vectors.update(zip(missing, fresh.astype(dtype), strict=True))
     if not triples:
         return np.empty((0, encoder.width), dtype), np.empty((0, encoder.width), dtype)

@@ -25,6 +25,7 @@ from kblam.knowledge.aside import replace_directory, replace_file
 from kblam.knowledge.encoders import known_width
 from kblam.knowledge.files import json_row, triples_from_json
 from kblam.knowledge.snapshot import FloatArray, Snapshot, checked_vectors, nameless_triples
+from kblam.knowledge.store.database import is_store
 from kblam.knowledge.triples import Triple
 from kblam.version import __version__
 
@@ -127,8 +128,13 @@ def save_directory(path: str | Path, base: HasSnapshot) -> None:
 
 
 def load_directory(path: str | Path) -> Snapshot:
-    """Return what save_directory wrote; raise KnowledgeError for everything else."""
+    """Return what save_directory wrote, or what a store holds now; raise KnowledgeError for everything else."""
     path = Path(path)
+    if is_store(path):
+        from kblam.knowledge.store.store import open_store  # which stands on this module
+
+        with open_store(path) as store:
+            return store.snapshot()
     parts = {}
     for name in (ABOUT, "triples.jsonl"):
         try:

@@ -19,6 +19,7 @@ __all__ = [
     "Encoder",
     "LocalEncoder",
     "canonical_name",
+    "encode_checked",
     "known_width",
     "load_encoder",
     "one_line",
@@ -123,6 +124,14 @@ def _public_name(name: str) -> str:
 def known_width(name: str) -> int | None:
     """Return the width of an encoder whose name says it, else None."""
     return 384 if name == DEFAULT_ENCODER else REMOTE_WIDTHS.get(name)
+
+
+def encode_checked(encoder: Encoder, texts: Sequence[str], progress: bool = False) -> NDArray[np.float32]:
+    """Return (n, width) vectors; raise EncoderError when the encoder gives another shape, NaN or infinity."""
+    vectors = encoder.encode(texts, progress)
+    if vectors.shape != (len(texts), encoder.width) or not np.isfinite(vectors).all():
+        raise EncoderError(f"{encoder.name} gave vectors of the shape {vectors.shape} or with NaN: try another encoder")
+    return vectors
 
 
 def tracked(batches: Sequence[Item], progress: bool) -> Iterable[Item]:

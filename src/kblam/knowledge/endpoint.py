@@ -20,8 +20,11 @@ _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.
 
 
 def open_client(model: str, endpoint_url: str | None, instead: str) -> openai.OpenAI:
-    """Return the client that asks for a model, at Azure when address or environment say so (see RemoteEncoder).
+    """Return the client that asks for a model.
 
+    Azure OpenAI is asked when `endpoint_url` is one of its hosts or AZURE_OPENAI_API_KEY is the only key, and, without
+    `endpoint_url`, when AZURE_OPENAI_ENDPOINT is set; its version is OPENAI_API_VERSION or 2024-10-21. Else OpenAI or a
+    compatible server is: `endpoint_url`, OPENAI_BASE_URL, or OpenAI's own; the key is OPENAI_API_KEY.
     instead: what a user without a key can do, for the message. Raises EncoderError without the package or a key.
     """
     try:

@@ -8,35 +8,56 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kblam.errors import KnowledgeError
 from kblam.knowledge.aside import replace_file
+from kblam.knowledge.parquet import parquet_rows, write_parquet
 from kblam.knowledge.triples import Triple, checked_text
 
 __all__ = [
+    "FACT_SUFFIXES",
     "TEXT_SUFFIXES",
+    "Rejection",
     "json_row",
     "read_rows",
+    "read_text",
     "read_triples",
+    "read_what_is_usable",
     "rows_that_stay",
     "triples_from_json",
+    "usable_rows",
     "write_triples",
 ]
 
 TEXT_SUFFIXES = (".json", ".jsonl", ".csv")
+FACT_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+"""Files of facts without vectors."""
 
 _NAMED_PROBLEMS = 5
 _SPACE = re.compile(r"[ \t\r\n]*")
 _log = logging.getLogger("kblam")
 
 # (row number, line it starts on, what the file says there or the error that stands in for it)
-_Row = tuple[int, int, object]
+Row = tuple[int, int, object]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row that cannot be used, and why."""
+
+    row: int
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"row {self.row} on line {self.line} ({self.reason})"
 
 
 def read_triples(path: str | Path) -> list[Triple]:
-    """Return the facts of a .json, .jsonl or .csv file, in order.
+    """Return the facts of a .json, .jsonl, .csv or .parquet file, in order.
 
     Rows are {"entity", "description"}, {"entity", "property", "value"} or {"name", "description_type",
     "description"}, each with an optional "id" and "aliases" (a list; "a|b" in CSV); other fields are ignored. Of
@@ -50,16 +71,41 @@ def read_triples(path: str | Path) -> list[Triple]:
 def read_rows(path: str | Path) -> list[Triple]:
     """Return every row of the file, also those that a later row contradicts."""
     path = Path(path)
-    if path.suffix.lower() not in TEXT_SUFFIXES:
+    triples, rejected = read_what_is_usable(path)
+    _refuse(rejected, path)
+    return triples
+
+
+def read_what_is_usable(path: str | Path) -> tuple[list[Triple], list[Rejection]]:
+    """Return every row of the file that is a fact, and why the others are not.
+
+    Raises KnowledgeError for a file that is not made of rows at all.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FACT_SUFFIXES:
         raise KnowledgeError(f"{path} is not a file of facts: give a {', '.join(TEXT_SUFFIXES[:-1])} or .csv file")
-    text = _read_text(path)
-    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
-    return _triples(rows, path, lists=path.suffix.lower() != ".csv")
+    rows: Iterable[Row]
+    if path.suffix.lower() == ".parquet":
+        rows = parquet_rows(path)
+    else:
+        text = read_text(path)
+        rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    return usable_rows(rows, lists=path.suffix.lower() != ".csv")
 
 
 def triples_from_json(text: str, path: Path) -> list[Triple]:
     """Return the facts of a JSON text; `path` is what errors call it."""
-    return _triples(_json_rows(text, path), path, lists=True)
+    triples, rejected = usable_rows(_json_rows(text, path), lists=True)
+    _refuse(rejected, path)
+    return triples
+
+
+def _refuse(rejected: Sequence[Rejection], path: Path) -> None:
+    if rejected:
+        count = "1 row" if len(rejected) == 1 else f"{len(rejected):,} rows"
+        named = ", ".join(str(rejection) for rejection in rejected[:_NAMED_PROBLEMS])
+        more = f" and {len(rejected) - _NAMED_PROBLEMS:,} more" if len(rejected) > _NAMED_PROBLEMS else ""
+        raise KnowledgeError(f"{path} has {count} that cannot be used: {named}{more}")
 
 
 def rows_that_stay(triples: Sequence[Triple], where: str) -> list[int]:
@@ -96,6 +142,10 @@ def write_triples(path: str | Path, triples: Iterable[Triple]) -> None:
         text = "".join(_dump(row) + "\n" for row in rows)
     elif suffix == ".csv":
         text = _csv_text(rows, path)
+    elif suffix == ".parquet":
+        with replace_file(path) as aside:
+            write_parquet(aside, rows)
+        return
     else:
         raise KnowledgeError(f"{path} cannot hold facts as text: give a name that ends in {', '.join(TEXT_SUFFIXES)}")
     with replace_file(path) as aside:
@@ -131,13 +181,14 @@ def _csv_text(rows: list[dict[str, Any]], path: Path) -> str:
     return text.getvalue()
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path, wanted: str = "a .json, .jsonl or .csv file") -> str:
+    """Return the text of a file; raise KnowledgeError when it is missing, not UTF-8, or empty."""
     if path.is_dir():
-        raise KnowledgeError(f"{path} is a folder: give a .json, .jsonl or .csv file")
+        raise KnowledgeError(f"{path} is a folder: give {wanted}")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise KnowledgeError(f"{path} does not exist: give a .json, .jsonl or .csv file of facts") from None
+        raise KnowledgeError(f"{path} does not exist: give {wanted} of facts") from None
     except OSError as error:
         raise KnowledgeError(f"{path} cannot be read: {error.strerror or error}") from error
     try:
@@ -152,20 +203,15 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _triples(rows: Iterable[_Row], path: Path, lists: bool) -> list[Triple]:
-    triples = []
-    problems = []
+def usable_rows(rows: Iterable[Row], lists: bool) -> tuple[list[Triple], list[Rejection]]:
+    """Return the rows that are facts, and why the others are not; lists: whether aliases are lists or `a|b`."""
+    triples, rejected = [], []
     for number, line, row in rows:
         try:
             triples.append(_triple(row, lists))
         except KnowledgeError as error:
-            problems.append(f"row {number} on line {line} ({error})")
-    if problems:
-        count = "1 row" if len(problems) == 1 else f"{len(problems):,} rows"
-        named = ", ".join(problems[:_NAMED_PROBLEMS])
-        more = f" and {len(problems) - _NAMED_PROBLEMS:,} more" if len(problems) > _NAMED_PROBLEMS else ""
-        raise KnowledgeError(f"{path} has {count} that cannot be used: {named}{more}")
-    return triples
+            rejected.append(Rejection(number, line, str(error)))
+    return triples, rejected
 
 
 def _triple(row: object, lists: bool) -> Triple:
@@ -209,7 +255,7 @@ def _id(value: object) -> str | None:
     return checked_text(str(value) if type(value) is int else value, "id")
 
 
-def _json_rows(text: str, path: Path) -> Iterator[_Row]:
+def _json_rows(text: str, path: Path) -> Iterator[Row]:
     """Yield the rows of JSON values that follow each other; an array stands for its elements."""
     line, counted = 1, 0
     try:
@@ -254,7 +300,7 @@ def _skip(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
+def _csv_rows(text: str, path: Path) -> Iterator[Row]:
     """Yield each row as a dictionary; rows without any text are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     number, line = 0, 1

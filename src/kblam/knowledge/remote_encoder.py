@@ -29,9 +29,7 @@ CHARACTERS_A_REQUEST = 100_000
 class RemoteEncoder:
     """A model at an endpoint, reached through the `openai` client (the extra kblam[openai]).
 
-    Azure OpenAI is asked when `endpoint_url` is one of its hosts or AZURE_OPENAI_API_KEY is the only key, and, without
-    `endpoint_url`, when AZURE_OPENAI_ENDPOINT is set; its version is OPENAI_API_VERSION or 2024-10-21. Else OpenAI or a
-    compatible server is: `endpoint_url`, OPENAI_BASE_URL, or OpenAI's own; the key is OPENAI_API_KEY.
+    Which server that is, and its key, says kblam.knowledge.endpoint.
     The client itself tries five times more on HTTP 408, 409, 429, 5xx and lost connections, and waits longer each time
     or as long as the server says.
     """

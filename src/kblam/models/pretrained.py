@@ -4,7 +4,7 @@ enhanced_model/
     kblam.json            format, version, base model, provenance
     adapter.json          the adapter's config            } absent for a model that has no trained adapter
     adapter.safetensors   the adapter's weights           }
-    knowledge/            triples.jsonl, keys.npy, values.npy, about.json
+    knowledge/            a store of facts, with its history (see kblam.knowledge.store)
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging
 
 from kblam.errors import ModelError
-from kblam.knowledge import KnowledgeBase
+from kblam.knowledge import Change, KnowledgeBase
 from kblam.knowledge.aside import replace_directory
+from kblam.knowledge.store.store import StoredKnowledge, write_store
 from kblam.models.adapter import Adapter
 from kblam.version import __version__
 
@@ -68,7 +69,7 @@ class Enhancement:
     base_model: str
     """`default`, a hub name, or the absolute path of a folder."""
     adapter: Adapter | None
-    knowledge: KnowledgeBase | None
+    knowledge: StoredKnowledge | None
 
 
 def is_enhanced(reference: str) -> bool:
@@ -92,7 +93,7 @@ def load_pretrained(reference: str = DEFAULT_MODEL) -> Pretrained:
     about = _read_description(path / DESCRIPTION)
     base, tokenizer = _load_base(about["base_model"])
     adapter = Adapter.load(path) if about["adapter"] else None
-    return Pretrained(about["base_model"], base, tokenizer, adapter, KnowledgeBase.from_file(path / "knowledge"))
+    return Pretrained(about["base_model"], base, tokenizer, adapter, KnowledgeBase.open(path / "knowledge"))
 
 
 def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
@@ -106,7 +107,7 @@ def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
     if is_enhanced(reference):
         about = _read_description(path / DESCRIPTION)
         adapter = Adapter.load(path) if about["adapter"] else None
-        return Enhancement(about["base_model"], adapter, KnowledgeBase.from_file(path / "knowledge"))
+        return Enhancement(about["base_model"], adapter, KnowledgeBase.open(path / "knowledge"))
     _check_model_folder(path)
     local = path.is_dir()
     try:
@@ -143,20 +144,29 @@ def save_enhanced(
     adapter: Adapter | None,
     knowledge: KnowledgeBase,
     provenance: dict[str, Any],
-) -> None:
+    more: KnowledgeBase | None = None,
+) -> Change:
     """Write an enhanced model, whole or not at all; one that was there is replaced.
 
+    Its knowledge is a store: a copy of `knowledge` (of a store, with its history) that took over the facts of `more`.
+    Returns what `more` changed, which is recorded with the provenance.
     Raises InputError where nothing can be written, or where somebody else's files are.
     """
-    about = {
-        "format": "kblam-model", "format_version": FORMAT_VERSION, "kblam_version": __version__, "base_model": base_model,
-        "adapter": adapter is not None, "encoder": knowledge.encoder_name, "facts": len(knowledge), "provenance": provenance,
-    }  # fmt: skip
     with replace_directory(directory, mark=DESCRIPTION) as aside:
         if adapter is not None:
             adapter.save(aside)
-        knowledge.save(aside / "knowledge")
+        with write_store(knowledge, aside / "knowledge") as store:
+            change = Change() if more is None else store.merge(more, "integrate")
+            facts = len(store)
+        if isinstance(knowledge, StoredKnowledge):
+            knowledge.close()  # Windows replaces no directory in which a file is open
+        about = {
+            "format": "kblam-model", "format_version": FORMAT_VERSION, "kblam_version": __version__, "base_model": base_model,
+            "adapter": adapter is not None, "encoder": knowledge.encoder_name, "facts": facts,
+            "provenance": {**provenance, **vars(change)},
+        }  # fmt: skip
         (aside / DESCRIPTION).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return change
 
 
 def _read_description(path: Path) -> dict[str, Any]:
