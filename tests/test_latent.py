@@ -14,11 +14,11 @@ from kblam.attention.latent import (
     latent_attention,
     latent_scores,
     materialised_attention,
-    mean_head_scores,
     row_statistics,
 )
 from kblam.attention.merge import context_attention, merge
 from kblam.attention.reference import knowledge_keys, rectangular_attention
+from kblam.attention.retrieval import mean_head_scores
 from kblam.attention.topk import gather, gather_rows, select
 
 Form = Callable[..., tuple[Tensor, Tensor]]
