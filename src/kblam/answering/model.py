@@ -15,9 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
 
 from kblam.answering.answer import Answer, Citation
 from kblam.answering.clauses import clauses
-from kblam.answering.evidence import Reader, Reading
+from kblam.answering.evidence import Reader, Reading, follow
 from kblam.answering.prompts import REFUSAL, check_question, quoting_prompt
 from kblam.answering.streaming import Streamer
+from kblam.answering.vectors import read_rows
 from kblam.errors import EncoderError, InputError, ModelError
 from kblam.knowledge import KnowledgeBase, Snapshot, Triple
 from kblam.models.active import ActiveKnowledge, Recorder
@@ -38,6 +39,7 @@ TOKENS_WITHOUT_TEXT = 128
 SENTENCE = re.compile(r"\s*\n\s*")
 
 Grounding = Literal["quote", "tokens"]
+Scan = Literal["exact", "int8"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,7 @@ class KBLaM:
             self._injection = inject(self.base, self.adapter)
         self.knowledge: KnowledgeBase | None = None
         self._reader: Reader | None = None
+        self._coarse = False
         if parts.knowledge is not None:
             self.attach(parts.knowledge)
 
@@ -101,9 +104,11 @@ class KBLaM:
             "`kblam train` makes an adapter."
         )
 
-    def attach(self, knowledge: KnowledgeBase) -> KBLaM:
+    def attach(self, knowledge: KnowledgeBase, scan: Scan = "exact") -> KBLaM:
         """Answer from this knowledge base, and follow its changes; also a context manager that detaches at its end.
 
+        scan: `exact` scores all rows as they are stored; `int8` scores 8-bit codes of them and the best few hundred
+        again as they are stored, which halves the memory traffic.
         With an adapter of the original, calls of `model.base` attend to the rows there are now as well.
         Raises EncoderError when the adapter reads another encoder's vectors.
         """
@@ -112,7 +117,9 @@ class KBLaM:
                 f"the knowledge was encoded by {knowledge.encoder_name} but the adapter of {self.name} reads {self.adapter.config.encoder}: "
                 "encode the facts again with that encoder"
             )
-        self.knowledge, self._reader = knowledge, None
+        if scan not in ("exact", "int8"):
+            raise InputError(f"scan {scan!r} is unknown: choose exact or int8")
+        self.knowledge, self._reader, self._coarse = knowledge, None, scan == "int8"
         if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
             # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
             self._injection.standing = ActiveKnowledge(self._plain_latents(knowledge.snapshot()))
@@ -221,10 +228,12 @@ class KBLaM:
             raise InputError(
                 "no knowledge is attached: give a file with --kb, or call attach(KnowledgeBase.from_file(...))"
             )
-        snapshot = self.knowledge.snapshot()
-        if self._reader is None or self._reader.snapshot is not snapshot:
-            self._reader = Reader(self._eyes(snapshot), snapshot, self.knowledge.encoder)
-        return self._reader
+        reader = None if self._reader is None else follow(self._reader, self.knowledge)
+        if reader is None:
+            snapshot = self.knowledge.snapshot()
+            reader = Reader(self._eyes(snapshot), snapshot, self.knowledge.encoder, self._coarse)
+        self._reader = reader
+        return reader
 
     def _eyes(self, snapshot: Snapshot) -> Adapter:
         """What reads questions: the adapter, or the shipped one's question prior, or plain similarity for other
@@ -289,10 +298,7 @@ class KBLaM:
 
     def _plain_latents(self, snapshot: Snapshot) -> Any:
         assert self.adapter is not None
-        keys, values = (
-            torch.from_numpy(array.astype("float32")).to(self.base.device) for array in (snapshot.keys, snapshot.values)
-        )
-        return self.adapter.latents(keys, values)
+        return read_rows(self.adapter, snapshot)
 
     def _say(
         self,

@@ -109,6 +109,8 @@ class LatentParts(Latents):
     values = property(lambda self: torch.cat([part.values for part in self.parts]))
     mean = property(lambda self: torch.cat([part.mean for part in self.parts]))
     inverse_deviation = property(lambda self: torch.cat([part.inverse_deviation for part in self.parts]))
+    key_norms = property(lambda self: torch.cat([part.key_norms for part in self.parts]))
+    value_norms = property(lambda self: torch.cat([part.value_norms for part in self.parts]))
     coarse = property(lambda self: self.parts[0].coarse)
 
     def __len__(self) -> int:
@@ -121,6 +123,7 @@ class LatentParts(Latents):
             if first < stop and start < first + len(part):
                 found.append(part.block(max(start - first, 0), min(stop - first, len(part))))
             first += len(part)
+        found = found or [self.parts[-1].block(0, 0)]
         return found[0] if len(found) == 1 else LatentParts(found)
 
     def quantised(self) -> Latents:

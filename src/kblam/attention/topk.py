@@ -41,7 +41,7 @@ def gather(latents: Latents, indices: Tensor) -> Latents:
     if len(parts) == 1:
         return _of_part(parts[0], indices)
     starts = list(accumulate((len(part) for part in parts[:-1]), initial=0))
-    place = torch.bucketize(indices, torch.tensor(starts[1:], device=indices.device), right=True)
+    place = torch.bucketize(indices.contiguous(), torch.tensor(starts[1:], device=indices.device), right=True)
     chosen = _of_part(parts[0], torch.zeros_like(indices))  # every place is filled below
     for number in sorted(set(place.flatten().tolist())):
         mine = place == number

@@ -21,7 +21,7 @@ from kblam.attention.topk import gather, gather_rows, select
 from kblam.errors import ModelError
 from kblam.models.adapter import Adapter
 
-__all__ = ["ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
+__all__ = ["RESCORED", "ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
 
 RESCORED = 400
 """Rows that are scored again in full precision after a scan of 8-bit codes; more when more are kept."""
