@@ -90,8 +90,9 @@ def close(left: Tensor, right: Tensor, tolerance: float = 1e-12) -> None:
     torch.testing.assert_close(left, right, atol=tolerance, rtol=tolerance)
 
 
-def test_statistics_are_those_of_the_built_keys() -> None:
-    case = Case(rows=9)
+@pytest.mark.parametrize("rows", [2, 9])
+def test_statistics_are_those_of_the_built_keys(rows: int) -> None:
+    case = Case(rows)
     raw = case.embeddings[0] @ case.key_weight.T + case.key_bias
     mean, inverse = row_statistics(case.embeddings[0], case.key_weight, case.key_bias, EPS)
     close(mean, raw.mean(1))

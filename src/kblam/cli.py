@@ -17,6 +17,7 @@ COMMANDS = {
     "embed": ("kblam.knowledge.embed", "turn a file of facts into key and value vectors"),
     "integrate": ("kblam.integrate", "put a file of knowledge into a model directory"),
     "evaluate": ("kblam.evaluate", "answer questions from the knowledge in a model directory"),
+    "benchmark": ("kblam.benchmark", "measure time and memory beside the alternatives"),
     "test": ("kblam.test", "check this installation"),
 }
 """Name, module, and what it does."""

@@ -148,9 +148,14 @@ class Projections:
 def row_statistics(embeddings: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
     """Mean and inverse deviation of `weight @ e + bias` for each row, through the Gram matrix of the centred weight.
 
-    Shapes: embeddings (M, D), weight (N, D), bias (N,); returns two (M,). Costs M D^2 instead of M N D.
+    Shapes: embeddings (M, D), weight (N, D), bias (N,); returns two (M,). Costs (M + N) D^2; a few rows are projected
+    instead, for M N D.
     """
     outputs = weight.shape[0]
+    if len(embeddings) < embeddings.shape[1]:
+        projected = embeddings @ weight.T + bias
+        mean = projected.mean(-1)
+        return mean, ((projected - mean[:, None]).square().mean(-1) + eps).rsqrt()
     column_mean, bias_mean = weight.mean(0), bias.mean()
     centred, centred_bias = weight - column_mean, bias - bias_mean
     gram, cross = centred.T @ centred / outputs, centred.T @ centred_bias / outputs
