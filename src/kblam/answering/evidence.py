@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kblam.answering.names import Mention, Names, asked_property
+from kblam.answering.properties import Properties
 from kblam.answering.vectors import read_rows, reread_rows
 from kblam.attention.latent import Latents
 from kblam.attention.topk import gather, gather_rows, select
@@ -60,8 +61,7 @@ class Reader:
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
         self.names = Names(snapshot.triples)
-        self._properties: dict[str, Tensor] = {}
-        """Embeddings of `the PROPERTY of it`, made when first needed."""
+        self._properties = Properties(self.encode)
         self.latents: Latents = read_rows(adapter, snapshot, coarse)
 
     def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
@@ -105,11 +105,8 @@ class Reader:
 
     def _alone(self, rows: Sequence[int]) -> Latents:
         names = [self.snapshot.triples[row].property for row in rows]
-        fresh = list(dict.fromkeys(name for name in names if name not in self._properties))
-        if fresh:
-            self._properties.update(zip(fresh, self.encode([f"the {name} of it" for name in fresh]), strict=True))
         values = gather(self.latents, torch.tensor([list(rows)], device=self.latents.mean.device)).values[0]
-        return self.adapter.latents(torch.stack([self._properties[name] for name in names]), values.float())
+        return self.adapter.latents(self._properties.embed(names), values.float())
 
     def _prior(self, question: Tensor, rows: Sequence[int]) -> Tensor:
         """Prior scores of one question (D,) with some rows, (len(rows),)."""
@@ -133,12 +130,15 @@ class Reader:
         masked_scores = self.adapter.prior_scores(reading.masked, alone).diagonal()
         cosines = torch.nn.functional.cosine_similarity(reading.masked, alone.keys)
         features = torch.empty(len(rows), len(EVIDENCE), device=masked_scores.device)
+        own = [self.snapshot.triples[row].property for row in rows]
+        directions = self.adapter.beta_key[0] * self.adapter.read_question(reading.masked)[0]  # type: ignore[index]
+        leads = self._properties.lead(directions, own, self.names.properties)
         for index, (text, row) in enumerate(zip(reading.texts, rows, strict=True)):
             siblings = [other for other in self.names.siblings(row) if other != row]
             score, *others = self._prior(reading.embedding[index], [row, *siblings]).unbind()
             lead = score - torch.stack(others).mean() if others else score.new_zeros(())
             flags = score.new_tensor(self._flags(text, row))
-            features[index] = torch.stack([score, *flags, lead, masked_scores[index], cosines[index]])
+            features[index] = torch.stack([score, *flags, lead, masked_scores[index], cosines[index], leads[index]])
         return features
 
     @torch.no_grad()

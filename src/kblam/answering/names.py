@@ -6,6 +6,7 @@ One dictionary look-up per run of words in the question, whatever the size of th
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,10 @@ class Names:
         """Names whose rows differ from `_rows`, which versions share."""
         self._exact: dict[str, frozenset[str]] = {}
         rows: dict[str, list[int]] = {}
+        self.properties: Counter[str] = Counter()
+        """How many facts have a property; versions made by `changed` only add to it."""
         for row, triple in enumerate(triples):
+            self.properties[triple.property] += 1
             for key in self._keys(triple):
                 rows.setdefault(key, []).append(row)
         self._rows = {key: tuple(found) for key, found in rows.items()}
@@ -73,13 +77,15 @@ class Names:
     def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
         """The names of another version, from these and the rows in which it may differ; costs what they cost."""
         ours, names = self._triples, object.__new__(Names)
-        names._triples, names._rows = triples, self._rows
+        names._triples, names._rows, names.properties = triples, self._rows, self.properties
         names._changes, names._exact = dict(self._changes), dict(self._exact)
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
         for row in touched:
             for key in names._keys(ours[row]) if row < len(ours) else ():
                 names._changes[key] = tuple(other for other in names._rows_of(key) if other != row)
         for row in touched:
+            if row < len(triples):
+                names.properties[triples[row].property] += 1
             for key in names._keys(triples[row]) if row < len(triples) else ():
                 names._changes[key] = tuple(sorted({*names._rows_of(key), row}))
         if len(names._changes) > MOST_CHANGES:

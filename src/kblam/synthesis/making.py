@@ -18,14 +18,14 @@ from kblam.synthesis.asking import (
     language_of,
 )
 from kblam.synthesis.dataset import Entry
-from kblam.synthesis.facts import HELD_OUT_PROPERTIES, make_facts, make_name, near_name, split_properties
+from kblam.synthesis.facts import make_facts, make_name, near_name, split_properties
 from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, PROPERTIES
 from kblam.synthesis.questions import Question, ask_two, is_cjk, paraphrased_question, plain_question
 from kblam.synthesis.words import CHINESE, JAPANESE
 
 __all__ = ["HELD_OUT", "Recipe", "add_questions", "make_dataset"]
 
-HELD_OUT = HELD_OUT_PROPERTIES | {"首都", "长度", "色", "設立年"}
+HELD_OUT = frozenset(item.name for item in split_properties(held_out=True)) | {"首都", "长度", "色", "設立年"}
 """Properties that the training half never has: questions about them show what carries over to any property."""
 _THEMES = {item.name: item.theme for item in PROPERTIES}
 MOST_OPEN = 4

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kblam.knowledge import Encoder
 from kblam.knowledge.sentence_model import SentenceModel
+from kblam.synthesis.properties import PROPERTIES
 from kblam.synthesis.questions import ask_about
 from kblam.training.questions import Practice
 
@@ -32,6 +33,8 @@ class LowRankPlan:
     """Questions a step; half of them with the entity's name, half with `it` in its place."""
     entities: int = 150
     """Entities whose rows a step's questions are told apart from."""
+    themes: int = 10
+    """Kinds of thing these entities are, so that most rows are properties easily taken for each other."""
     rank: int = 16
     rate: float = 1e-3
     warmup: int = 20
@@ -51,7 +54,7 @@ def train_question_encoder(
     Returns the updates by layer name, and the weights of key and value similarity (2,).
     """
     torch.manual_seed(plan.seed)
-    draw, groups = random.Random(plan.seed), practice.by_entity()
+    draw, by_theme = random.Random(plan.seed), _by_theme(practice)
     names = [name for name, _ in model.network.named_modules() if name.endswith(TUNED)]
     updates = {name: _update(model.network.get_parameter(f"{name}.weight"), plan.rank) for name in names}
     scales = nn.Parameter(torch.tensor([20.0, 5.0]))
@@ -67,7 +70,7 @@ def train_question_encoder(
     for step in range(plan.steps):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * plan.scale(step)
-        rows = torch.tensor([row for group in draw.sample(groups, min(plan.entities, len(groups))) for row in group])
+        rows = torch.tensor(_neighbours(by_theme, plan, draw))
         right = torch.tensor(draw.sample(range(len(rows)), min(plan.batch, len(rows))))
         masked = torch.arange(len(right)) % 2 == 1
         texts = [
@@ -88,6 +91,24 @@ def train_question_encoder(
         optimizer.step()
         report(step + 1, loss.item())
     return {name: (down.detach(), up.detach()) for name, (down, up) in updates.items()}, scales.detach()
+
+
+def _by_theme(practice: Practice) -> list[list[list[int]]]:
+    """The rows of each entity, by what kind of thing it is."""
+    theme_of = {item.name: item.theme for item in PROPERTIES}
+    themes: dict[str, list[list[int]]] = {}
+    for group in practice.by_entity():
+        themes.setdefault(theme_of.get(practice.facts[group[0]].property, ""), []).append(group)
+    return list(themes.values())
+
+
+def _neighbours(by_theme: list[list[list[int]]], plan: LowRankPlan, draw: random.Random) -> list[int]:
+    """The rows of one step: entities of a few themes, and as many of any."""
+    some = [group for theme in draw.sample(by_theme, min(plan.themes, len(by_theme))) for group in theme]
+    every = [group for theme in by_theme for group in theme]
+    half = plan.entities // 2
+    groups = draw.sample(some, min(half, len(some))) + draw.sample(every, min(plan.entities - half, len(every)))
+    return list(dict.fromkeys(row for group in groups for row in group))
 
 
 def _update(weight: Tensor, rank: int) -> tuple[nn.Parameter, nn.Parameter]:
