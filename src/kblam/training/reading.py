@@ -17,7 +17,7 @@ from kblam.knowledge import Encoder, KnowledgeBase
 from kblam.knowledge.encoders import LocalEncoder
 from kblam.models.adapter import Adapter
 from kblam.training.embedding import embed_texts
-from kblam.training.lessons import SINGLE, Lessons
+from kblam.training.lessons import Lessons
 from kblam.training.prior import train_prior
 from kblam.training.question_encoder import LowRankPlan, train_question_encoder
 
@@ -70,9 +70,9 @@ def read_again(adapter: Adapter, lessons: Lessons, encoder: Encoder, cache: Path
 
 
 def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: int, count: int, seed: int) -> float:
-    """Choose how much the question without its names counts, as finds most of `count` questions' facts among `rows`.
+    """Choose how much the question without its names counts, as finds most facts among `rows`.
 
-    Returns the share of them that is found.
+    `count` paraphrased questions are asked, because a plain one finds its fact in any case. Returns the share found.
     """
     assert adapter.name_bonus is not None
     facts = lessons.facts[:rows]
@@ -80,8 +80,10 @@ def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: 
         lessons.keys[: len(facts)].numpy(), lessons.values[: len(facts)].numpy(), facts, encoder
     )
     place = {fact.identity: row for row, fact in enumerate(base.triples)}
-    asked = [item for item in lessons.questions if item.kind in SINGLE and set(item.facts) <= place.keys()]
+    asked = [item for item in lessons.questions if item.kind == "paraphrased" and set(item.facts) <= place.keys()]
     asked = random.Random(seed).sample(asked, min(count, len(asked)))
+    if not asked:
+        return 0.0
     right = torch.tensor([place[item.facts[0]] for item in asked])
     reader = Reader(adapter, base.snapshot(), encoder)
 
