@@ -18,6 +18,7 @@ import torch
 from tiny_training import WIDTH, WordsEncoder, logged, make_folder, steps, tiny_llama, tiny_options
 from transformers import AutoTokenizer
 
+import kblam.training.reading
 import kblam.training.run
 from kblam.answering.prompts import REFUSAL
 from kblam.cli import main
@@ -32,6 +33,7 @@ from kblam.training.embedding import cached_pair, embed_lessons, embed_texts
 from kblam.training.lessons import Lessons, Mixture
 from kblam.training.losses import Weights
 from kblam.training.options import Options
+from kblam.training.reading import MASKED_SHARES, calibrate_names
 from kblam.training.run import train, work_folder
 from kblam.training.vectors import Schedule, VectorTraining
 
@@ -209,7 +211,7 @@ def test_a_run_that_broke_off_goes_on_as_if_it_had_not(folder: Path, monkeypatch
         with pytest.raises(ZeroDivisionError):
             train(broken, encoder=ENCODER)
     assert not Path(broken.output).exists() and [row["step"] for row in steps(broken)] == [1, 2, 3, 4, 5]
-    monkeypatch.setattr(kblam.training.run, "train_prior", lambda *_, **__: pytest.fail("it was learnt before"))
+    monkeypatch.setattr(kblam.training.reading, "train_prior", lambda *_, **__: pytest.fail("it was learnt before"))
     assert train(broken, resume=True, encoder=ENCODER) == result
     assert logged(broken) == logged(whole)
     weights = [Adapter.load(options.output).state_dict() for options in (whole, broken)]
@@ -294,6 +296,27 @@ def test_stages_can_be_left_out(folder: Path) -> None:
     assert not torch.equal(after.key_weight, adapter.key_weight)
 
 
+def test_the_weight_of_the_question_without_its_names_is_the_one_that_finds_most(lessons: Lessons) -> None:
+    adapter = training(lessons).adapter
+    assert adapter.name_bonus is not None
+    found = calibrate_names(adapter, lessons, ENCODER, 150, 60, 0)
+    best = float(adapter.name_bonus[2])
+    assert best in MASKED_SHARES and 0 < found <= 1
+    for share in set(MASKED_SHARES) - {best}:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(kblam.training.reading, "MASKED_SHARES", (share,))
+            assert calibrate_names(adapter, lessons, ENCODER, 150, 60, 0) <= found
+
+
+@pytest.mark.slow
+def test_the_encoder_itself_learns_to_read(folder: Path) -> None:
+    options = tiny_options(folder, "encoder", prior="encoder", prior_steps=3, total_steps=2, N=60)
+    train(options)
+    assert Adapter.load(options.output).question_updates
+    with pytest.raises(InputError, match="does not run here"):
+        train(tiny_options(folder, "not here", prior="encoder"), encoder=ENCODER)
+
+
 def test_one_file_is_divided_by_entity(folder: Path) -> None:
     options = tiny_options(folder, "one file", dataset=str(folder / "data" / "train.jsonl"), total_steps=1)
     assert "top-1" in train(options, encoder=ENCODER)
@@ -369,6 +392,7 @@ def test_the_pages_command_without_a_key(
         (["--lr", "0"], "greater than 0"),
         (["--stages", "bed"], "--stages is some of"),
         (["--precision", "int3"], "--precision is"),
+        (["--prior", "bed"], "--prior is maps or encoder"),
         (["--multi_entities", "4"], "--multi_entities is"),
         (["--outlier_ratio", "19"], "--outlier_ratio is"),
         (["--dataset", "nowhere"], "there is no dataset nowhere"),

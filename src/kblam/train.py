@@ -133,6 +133,7 @@ _FLAGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         _number("--validate_every", 50, "steps between two measurements on the validation half (50)"),
         _number("--save_every", 100, "steps between two checkpoints (100)"),
         _number("--patience", 8, "measurements without a better loss before training stops (8)"),
+        _text("--prior", "maps", "HOW", "what learns to read questions: maps of their embeddings (default), or the encoder itself, which takes longer"),
         _number("--prior_steps", 600, "steps in which reading questions is learnt, before (600)"),
         _text("--stages", ("prior", "vectors", "calibration"), "STAGE", "some of prior, vectors, calibration", nargs="+"),  # type: ignore[arg-type]
     ],

@@ -74,6 +74,8 @@ class Options:
     adapter: str | None = None
     """Go on from this adapter instead of a new one."""
     stages: tuple[str, ...] = STAGES
+    prior: str = "maps"
+    """What learns to read questions: `maps` of their embeddings, or the `encoder` itself, by low-rank updates."""
     prior_steps: int = 600
     validate_every: int = 50
     save_every: int = 100
@@ -96,6 +98,8 @@ class Options:
             raise InputError(f"--outlier_ratio is between -1 (none) and 18, not {self.outlier_ratio}")
         if not self.stages or not set(self.stages) <= set(STAGES):
             raise InputError(f"--stages is some of {', '.join(STAGES)}, not {' '.join(self.stages)}")
+        if self.prior not in ("maps", "encoder"):
+            raise InputError(f"--prior is maps or encoder, not {self.prior}")
         if self.precision not in ("auto", "bfloat16", "float32"):
             raise InputError(f"--precision is auto, bfloat16 or float32, not {self.precision}")
 

@@ -25,9 +25,10 @@ from kblam.training.checkpoints import MARK, Progress, load_checkpoint, load_pro
 from kblam.training.embedding import cached_pair, embed_lessons
 from kblam.training.lessons import Lessons
 from kblam.training.options import Options
-from kblam.training.prior import calibrate_refusal, train_prior
+from kblam.training.prior import calibrate_refusal
 from kblam.training.processes import Processes, open_processes
 from kblam.training.questions import make_exam
+from kblam.training.reading import calibrate_names, learn_to_read, read_again
 from kblam.training.record import Record
 from kblam.training.vectors import VectorTraining
 
@@ -36,7 +37,7 @@ __all__ = ["train", "work_folder"]
 OWN_QUERY = 0.25
 """Share of the model's own query at first, so that the question prior decides which rows are read."""
 VALIDATION_ROWS, VALIDATION_QUESTIONS = 1000, 120
-FINAL_QUESTIONS = 500
+FINAL_QUESTIONS, NAME_QUESTIONS = 500, 300
 SHARES = (1.0, 0.5, 0.25, 0.1)
 CLOSE = 0.005
 """A difference in top-1 that so many questions do not show; less of its own query costs the model answers by vectors."""
@@ -70,7 +71,8 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
     base, tokenizer, name = _base(options)
     adapter = Adapter.load(checkpoint).to(base.device) if resume else _adapter(options, base, name, data)
     if not resume and "prior" in options.stages and data.train.asked is not None:
-        _prior(adapter, data.train, options, processes)
+        _prior(adapter, data, options, processes)
+    data.read_again(adapter, processes)
     record = Record(work_folder(options.output), options.total_steps, progress.step, processes.rank == 0, options.wandb)
     training = VectorTraining(base, tokenizer, adapter, data.train, options.schedule(_width(base)), processes)
     try:
@@ -83,6 +85,7 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
     if processes.rank == 0:
         adapter.cpu()
         if "calibration" in options.stages and data.train.asked is not None:
+            calibrate_names(adapter, data.validation, data.encoder, VALIDATION_ROWS, NAME_QUESTIONS, options.seed)
             calibrate_refusal(adapter, make_exam(data.kept_back, options.seed, CALIBRATION_QUESTIONS), data.encoder)
         provenance = {
             "command": "kblam train",
@@ -124,7 +127,7 @@ class _Data:
         if not ask:
             validation_path = None  # its facts have no vectors, and nothing here makes them
         places = _divided(entries, validation_path is None)
-        cache = train_path.parent / f"{train_path.stem}.embedded"
+        cache = self.cache = train_path.parent / f"{train_path.stem}.embedded"
         for turn in range(2):  # the first process embeds, the others read what it kept
             if (processes.rank == 0) == (turn == 0):
                 halves = [self._embedded([entries[row] for row in rows], rows, pair, cache, ask) for rows in places[:2]]
@@ -135,6 +138,15 @@ class _Data:
         self.kept_back: list[Triple] = [entries[row].fact for row in places[2]][:CALIBRATION_FACTS]
         if not any(kind in self.train.by_kind for kind in options.schedule(1).mixture.kinds):
             raise InputError(f"{train_path} holds no questions to train on: make a dataset with kblam synthesize")
+
+    def read_again(self, adapter: Adapter, processes: Processes) -> None:
+        """Embed the questions by what the adapter reads them with, where that is not the plain encoder."""
+        for turn in range(2):
+            if (processes.rank == 0) == (turn == 0):
+                self.train, self.validation = (
+                    read_again(adapter, half, self.encoder, self.cache) for half in (self.train, self.validation)
+                )
+            processes.wait()
 
     def _embedded(
         self, entries: list[Entry], rows: list[int], pair: tuple[Tensor, Tensor] | None, cache: Path, ask: bool
@@ -234,7 +246,7 @@ def _adapter(options: Options, base: PreTrainedModel, name: str, data: _Data) ->
     return adapter.to(base.device)
 
 
-def _prior(adapter: Adapter, lessons: Lessons, options: Options, processes: Processes) -> None:
+def _prior(adapter: Adapter, data: _Data, options: Options, processes: Processes) -> None:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
@@ -243,11 +255,15 @@ def _prior(adapter: Adapter, lessons: Lessons, options: Options, processes: Proc
     adapter.requires_grad_(False).cpu()
     with Bar(console=console, transient=True, disable=not console.is_terminal or processes.rank > 0) as bar:
         task = bar.add_task("Learning to read questions", total=options.prior_steps)
-        train_prior(
-            adapter, lessons.practice(), options.seed, options.prior_steps, report=lambda step, loss: bar.update(task, completed=step)
-        )  # fmt: skip
+
+        def report(step: int, loss: float) -> None:
+            bar.update(task, completed=step)
+
+        learn_to_read(adapter, data.train, data.encoder, options.prior, options.prior_steps, options.seed, report)
     adapter.to(device)
-    processes.copy_first(list(adapter.parameters()))
+    processes.copy_first(
+        [*adapter.parameters(), *(matrix for update in adapter.question_updates.values() for matrix in update)]
+    )
 
 
 def _steps(
