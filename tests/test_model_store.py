@@ -13,6 +13,7 @@ import pytest
 
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.evidence import Reader
+from kblam.cli import main
 from kblam.errors import KnowledgeError
 from kblam.integrate import integrate
 from kblam.knowledge import save_directory
@@ -121,6 +122,20 @@ def test_integrate_writes_a_store_and_keeps_history(tmp_path: Path) -> None:
     integrate(str(tmp_path / "two"), tmp_path / "first.json", tmp_path / "two")
     answer = loaded.ask(QUESTION)
     assert "Ulaanbaatar" in answer.text and answer.version == 4
+
+
+def test_a_store_is_asked_and_integrated_with_its_history(
+    store: StoredKnowledge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.set(Triple("Mongolia", "capital", "Reykjavík"))
+    for version, city in (("1", "Ulaanbaatar"), ("2", "Reykjavík")):
+        main(["ask", QUESTION, "--kb", str(store.directory), "--version", version, "--json"])
+        answer = json.loads(capsys.readouterr().out)
+        assert city in answer["answer"] and answer["knowledge"]["version"] == int(version)
+    integrate("default", store.directory, tmp_path / "model")
+    main(["evaluate", "--question", QUESTION, "--model", str(tmp_path / "model"), "--version", "1"])
+    assert "Ulaanbaatar" in capsys.readouterr().out
+    assert store.version == 2
 
 
 def test_a_model_that_kblam_0_1_wrote_is_read_and_left_as_it_was(tmp_path: Path) -> None:

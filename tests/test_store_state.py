@@ -149,7 +149,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
             or not np.array_equal(earlier.keys[row], now.keys[row])
             or not np.array_equal(earlier.values[row], now.values[row])
         }
-        assert differing <= rows and rows >= set(range(len(earlier.triples), len(now.triples)))
+        assert differing <= rows <= set(range(len(now.triples)))
+        assert rows >= set(range(len(earlier.triples), len(now.triples)))
 
     @rule()
     def snapshots_do_not_change(self) -> None:

@@ -114,9 +114,9 @@ class StoredKnowledge(KnowledgeBase):
         return present if version == present.version else self._view.as_of(version)
 
     def changes_since(self, version: int) -> frozenset[int] | None:
-        """Return the rows in which the last snapshot() may differ from that of this version; None when not known.
+        """Return the rows of the last snapshot() that may hold another fact or other vectors than they did in `version`.
 
-        Rows beyond the end of the snapshot that is asked about may be among them.
+        Rows that were added are among them, rows that are gone are not; None when the difference is not known.
         """
         return self._view.changes_since(version)
 

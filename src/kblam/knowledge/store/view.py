@@ -84,7 +84,7 @@ class View:
             return self._snapshot
 
     def changes_since(self, version: int) -> frozenset[int] | None:
-        """Return the rows in which a snapshot of this version may differ from the last one handed out, if known."""
+        """Return the rows of the last snapshot that may differ from what they held in this version; None: not known."""
         with self._lock:
             if self._snapshot is None or not self._ambiguous < version <= self._snapshot.version:
                 return None
@@ -94,7 +94,8 @@ class View:
                 if reached <= version:
                     break
                 rows, reached = rows | step.rows, step.old
-            return rows if reached <= version else None
+            count = len(self._snapshot.triples)
+            return frozenset(row for row in rows if row < count) if reached <= version else None
 
     def as_of(self, version: int) -> Snapshot:
         """Return a version of the past, its facts in the order in which they came."""
