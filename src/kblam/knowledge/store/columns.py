@@ -44,6 +44,7 @@ class Columns:
     file: BinaryIO
     """Held open, for another process may put a newer file in the place of this one and delete it."""
     version: int
+    mark: str
     rows: int
     capacity: int
     width: int
@@ -84,7 +85,7 @@ def write_columns(directory: Path, version: int, mark: str, keys: NDArray[Any], 
             file.write(np.ascontiguousarray(values).view(np.uint8).data)
             file.truncate(HEADER + 2 * capacity * width * keys.itemsize)
         aside.replace(path)
-        return Columns(path, path.open("rb"), version, rows, capacity, width, keys.dtype)
+        return Columns(path, path.open("rb"), version, mark, rows, capacity, width, keys.dtype)
     except OSError:
         with suppress(OSError):
             aside.unlink()
@@ -101,7 +102,7 @@ def open_columns(directory: Path, version: int, mark: str) -> Columns | None:
         if int(line[:8], 16) != zlib.crc32(line[9:]) or about["format"] != FORMAT or about["mark"] != mark:
             return None
         dtype = np.dtype(about["dtype"])
-        columns = Columns(path, file, version, about["rows"], about["capacity"], about["width"], dtype)
+        columns = Columns(path, file, version, mark, about["rows"], about["capacity"], about["width"], dtype)
         keys, values = columns.map()
         whole = _checksum(keys[: columns.rows], values[: columns.rows]) == about["checksum"]
     except (OSError, ValueError, KeyError, TypeError):

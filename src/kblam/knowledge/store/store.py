@@ -293,7 +293,7 @@ class StoredKnowledge(KnowledgeBase):
 
     def rebuild_cache(self) -> None:
         """Write the column cache of the present version anew."""
-        with self._database.reading() as connection:
+        with self._database.reading_apart() as connection:
             version = reading.present_version(connection)
             rebuild_columns(self._database, connection, version, str(reading.mark_of(connection, version)))
 

@@ -99,7 +99,7 @@ class View:
 
     def as_of(self, version: int) -> Snapshot:
         """Return a version of the past, its facts in the order in which they came."""
-        with self._database.reading() as connection:
+        with self._database.reading_apart() as connection:
             triples, ids = facts_as_of(connection, version)
             keys, values = _vectors(connection, ids)
             return self._made(connection, triples, keys, values, version)
@@ -155,9 +155,9 @@ class View:
 
     def _next_arrays(self, connection: sqlite3.Connection, old: Snapshot, count: int) -> tuple[FloatArray, FloatArray]:
         """Return arrays of our own for `count` rows that hold what the last snapshot has."""
-        if self._rewritten is not None:
-            self._columns, self._rewritten = self._rewritten, None
-            self._differing = set(rows_since(connection, self._columns.version)[0])
+        fresh, self._rewritten = self._rewritten, None
+        if fresh is not None and mark_of(connection, fresh.version) == fresh.mark:
+            self._columns, self._differing = fresh, set(rows_since(connection, fresh.version)[0])
         kept = min(count, len(old.triples))
         columns = self._columns
         if columns is None or count > columns.capacity:
