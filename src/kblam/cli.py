@@ -18,6 +18,8 @@ COMMANDS = {
     "kb": ("kblam.kb", "keep facts that change: create, add, set, remove, import, history, rollback ..."),
     "integrate": ("kblam.integrate", "put a file of knowledge into a model directory"),
     "evaluate": ("kblam.evaluate", "answer questions from the knowledge in a model directory"),
+    "synthesize": ("kblam.synthesize", "make facts and questions to train on"),
+    "train": ("kblam.train", "train an adapter for a model"),
     "test": ("kblam.test", "check this installation"),
 }
 """Name, module, and what it does."""

@@ -44,6 +44,7 @@ class Reader:
         self.adapter = adapter
         self.snapshot = snapshot
         self.encoder = encoder
+        self.question_encoder = adapter.question_encoder(encoder)
         self.names = Names(snapshot.triples)
         self._properties: dict[str, Tensor] = {}
         """Embeddings of `the PROPERTY of it`, made when first needed."""
@@ -54,16 +55,17 @@ class Reader:
             )
             self.latents: Latents = adapter.latents(keys, values)
 
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """(n, D)."""
-        return torch.from_numpy(self.encoder.encode(list(texts))).to(self.adapter.key_weight.device)
+    def encode(self, texts: Sequence[str], encoder: Encoder | None = None) -> Tensor:
+        """(n, D), by the knowledge's encoder if no other is given."""
+        vectors = (encoder or self.encoder).encode(list(texts))
+        return torch.from_numpy(vectors).to(self.adapter.key_weight.device)
 
     @torch.no_grad()
     def read(self, questions: Sequence[str]) -> Reading:
         """Embed the questions and find the names in them."""
         mentions = [self.names.mentions(question) for question in questions]
         masked = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
-        embeddings = self.encode([*questions, *masked])
+        embeddings = self.encode([*questions, *masked], self.question_encoder)
         named = torch.zeros(len(questions), len(self.snapshot.triples), device=embeddings.device)
         bonus = self.adapter.name_bonus
         for index, (question, found) in enumerate(zip(questions, mentions, strict=True)):

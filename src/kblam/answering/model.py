@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
 from kblam.answering.answer import Answer, cited
 from kblam.answering.clauses import clauses
 from kblam.answering.evidence import Reader, Reading
-from kblam.answering.prompts import REFUSAL, check_question, quoting_prompt
+from kblam.answering.prompts import REFUSAL, chat_prompt, check_question, quoting_prompt
 from kblam.answering.streaming import Streamer
 from kblam.errors import EncoderError, InputError, ModelError
 from kblam.knowledge import KnowledgeBase, Snapshot
@@ -25,6 +25,7 @@ from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.inject import inject
 from kblam.models.original import load_original
 from kblam.models.pretrained import Pretrained, default_adapter, load_pretrained, save_enhanced
+from kblam.models.slots import SlotTokens, slot_tokens
 
 __all__ = ["KBLaM"]
 
@@ -179,8 +180,15 @@ class KBLaM:
     @torch.no_grad()
     def look(self, questions: Sequence[str]) -> list[int]:
         """The row each question attends to most, whether or not it answers the question."""
+        return [rows[0] for rows in self.nearest(questions, 1)]
+
+    @torch.no_grad()
+    def nearest(self, questions: Sequence[str], count: int) -> list[list[int]]:
+        """The rows each question attends to most, best first, whether or not they answer the question."""
         reader = self._current()
-        return [int(row) for row in self._attention(reader, reader.read(questions)).argmax(-1)]
+        scores = self._attention(reader, reader.read(questions))
+        best: list[list[int]] = scores.topk(min(count, scores.shape[1])).indices.tolist()
+        return best
 
     def _answer_all(
         self, reader: Reader, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
@@ -296,7 +304,19 @@ class KBLaM:
         if not self.adapter.config.question_prior:
             return self._injection.attend(ActiveKnowledge(self._plain_latents(reader.snapshot)))
         selected = torch.stack([choice.attended for choice in choices])
-        return self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
+        if self.adapter.value_slots is None:
+            return self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
+        shares = torch.stack([choice.weights[choice.attended.cpu()] for choice in choices]).to(selected.device)
+        slots = self._slots(reader.snapshot, selected, shares) if reader.snapshot.has_texts else None
+        return self._injection.attend(ActiveKnowledge(reader.latents, selected=selected, shares=shares, slots=slots))
+
+    def _slots(self, snapshot: Snapshot, selected: Tensor, shares: Tensor) -> SlotTokens:
+        """The values of the best rows as tokens."""
+        assert self.adapter is not None
+        config = self.adapter.config
+        best = selected[:, : config.slot_rows]
+        values = [[snapshot.triples[row].value for row in rows] for rows in best.tolist()]
+        return slot_tokens(self.tokenizer, values, shares[:, : config.slot_rows], config.slot_tokens)
 
     def _plain_latents(self, snapshot: Snapshot) -> Any:
         assert self.adapter is not None
@@ -343,13 +363,7 @@ class KBLaM:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _chat(self, text: str) -> str:
-        if self.tokenizer.chat_template is None:
-            return f"{text}\nAnswer:"
-        return str(
-            self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-        )
+        return chat_prompt(self.tokenizer, text)
 
     def _encode(self, prompts: list[str]) -> dict[str, Tensor]:
         bare = self.tokenizer.chat_template is not None

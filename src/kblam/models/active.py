@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from kblam.attention.latent import Latents, latent_scores, mean_head_scores
+from kblam.attention.merge import context_attention
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.errors import ModelError
 from kblam.models.adapter import Adapter
+from kblam.models.slots import SMALLEST_SHARE, SlotTokens
 
 __all__ = ["ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
 
@@ -34,6 +36,11 @@ class ActiveKnowledge:
     """Added to the scores of all layers, (n, M); -inf hides a row."""
     selected: Tensor | None = None
     """Rows chosen beforehand, (n, k), instead of by the retrieval layer."""
+    shares: Tensor | None = None
+    """Attention weights of the selected rows at the retrieval layer, (n, k): with them the choice is made, and their
+    logarithms stand in place of the question prior in all layers."""
+    slots: SlotTokens | None = None
+    """Values of the first selected rows as tokens, for an adapter with slot layers."""
     prompt_end: Tensor | None = None
     """Position on the T axis of each prompt's last token, (n,); by default the last token that is not padding."""
     top_k: int | None = None
@@ -101,6 +108,8 @@ class Rows:
     """(n, m)."""
     indices: Tensor | None = None
     """(B, m); None for all rows."""
+    weighed: bool = False
+    """True when `prior` is all there is beside the query: the question has had its say in the choice."""
 
     def take(self, indices: Tensor) -> Rows:
         """The rows with these indices (B, k), all parts by the same index."""
@@ -115,7 +124,7 @@ class Rows:
     def bias(self, adapter: Adapter, slot: int) -> Tensor | None:
         """What is added to the scores of the slot-th knowledge layer, (n, m); None for nothing."""
         bias = self.prior
-        if adapter.beta_key is not None and adapter.beta_value is not None:
+        if adapter.beta_key is not None and adapter.beta_value is not None and not self.weighed:
             if self.key_similarity is None or self.value_similarity is None:
                 raise ModelError(
                     "The adapter has a question prior, so ActiveKnowledge needs the `question` embeddings made by "
@@ -132,10 +141,14 @@ class Rows:
 class Attended:
     """The state of one attend block: its rows, and after the prompt the choice among them."""
 
-    def __init__(self, adapter: Adapter, knowledge: ActiveKnowledge, recorder: Recorder | None) -> None:
+    def __init__(
+        self, adapter: Adapter, knowledge: ActiveKnowledge, recorder: Recorder | None, token_table: Tensor | None = None
+    ) -> None:
         self.adapter = adapter
         self.knowledge = knowledge
         self.recorder = recorder
+        self.token_table = token_table
+        self._slot_pairs: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         question, latents = knowledge.question, knowledge.latents
         prior = knowledge.prior
         similarities: tuple[Tensor | None, Tensor | None] = (None, None)
@@ -154,6 +167,29 @@ class Attended:
         self.chosen: Rows | None = None
         self.passes = 0
 
+    def _choice(self, indices: Tensor) -> Rows:
+        shares = self.knowledge.shares
+        if shares is None:
+            return self.everything.take(indices)
+        weights = fit_batch(shares, indices.shape[0]).clamp(min=SMALLEST_SHARE).log()
+        return Rows(gather(self.everything.latents, indices), None, None, weights, indices, weighed=True)
+
+    def slot_attention(
+        self, layer: int, query: Tensor, *, scaling: float, visible: Tensor | None, soft_cap: float | None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend to the value slots in a slot layer.
+
+        Shapes: query (B, H, T, d), visible (B, T). Returns the output (B, H, T, v) and the log-sum-exp (B, H, T).
+        """
+        if layer not in self._slot_pairs:
+            maps, slots, index = self.adapter.value_slots, self.knowledge.slots, self.adapter.slot_layer(layer)
+            assert maps is not None and slots is not None and self.token_table is not None
+            pairs = maps.pairs(index, *maps.embed(slots, self.token_table), query.shape[1])
+            self._slot_pairs[layer] = (*pairs, maps.bias(index, slots))
+        key, value, bias = (fit_batch(part, query.shape[0]) for part in self._slot_pairs[layer])
+        output, log_sum_exp = context_attention(query, key, value, bias, scaling=scaling, soft_cap=soft_cap)
+        return output, log_sum_exp if visible is None else log_sum_exp.masked_fill(~visible[:, None], -torch.inf)
+
     def begin(self, batch: int, tokens: int, attention_mask: object, device: torch.device) -> ForwardPass:
         """Open one forward pass of the decoder; the first is the prompt."""
         visible = visible_queries(attention_mask, tokens)
@@ -165,7 +201,7 @@ class Attended:
             last = (visible * torch.arange(tokens, device=device)).argmax(-1)
         indices = self.knowledge.selected if self.chosen is None else self.chosen.indices
         if indices is not None and (self.chosen is None or indices.shape[0] != batch):
-            self.chosen = self.everything.take(fit_batch(indices.to(device), batch))
+            self.chosen = self._choice(fit_batch(indices.to(device), batch))
         self.passes += 1
         return ForwardPass(self, visible, last, prompt=self.passes == 1, gradients=torch.is_grad_enabled())
 

@@ -11,7 +11,7 @@ from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, 
 from kblam.synthesis.values import KINDS, person, pseudo_word
 from kblam.synthesis.words import ADJECTIVES, CHINESE, JAPANESE, NOUNS
 
-__all__ = ["HELD_OUT_PROPERTIES", "make_facts", "make_name", "make_value", "split_properties"]
+__all__ = ["HELD_OUT_PROPERTIES", "make_facts", "make_name", "make_value", "near_name", "split_properties"]
 
 HELD_OUT_PROPERTIES = frozenset(
     (
@@ -71,7 +71,8 @@ def make_name(draw: random.Random) -> str:
     return draw.choice(NAMES)(draw)
 
 
-def _near(name: str, draw: random.Random) -> str:
+def near_name(name: str, draw: random.Random) -> str:
+    """A name almost like another: one word exchanged, or one put in front."""
     words = name.split()
     if len(words) > 1 and draw.random() < 0.6:
         at = draw.randrange(len(words))
@@ -84,7 +85,7 @@ def _entities(draw: random.Random, near: float) -> Iterator[str]:
     seen: list[str] = []
     known: set[str] = set()
     while True:
-        name = _near(draw.choice(seen), draw) if seen and draw.random() < near else make_name(draw)
+        name = near_name(draw.choice(seen), draw) if seen and draw.random() < near else make_name(draw)
         if name not in known:
             known.add(name)
             seen.append(name)
