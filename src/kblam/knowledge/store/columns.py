@@ -97,17 +97,22 @@ def open_columns(directory: Path, version: int, mark: str) -> Columns | None:
     path = directory / FOLDER / _name(version, mark)
     try:
         file = path.open("rb")
+    except OSError:
+        return None
+    try:
         line = file.read(HEADER).rstrip(b"\0")
         about = json.loads(line[9:])
         if int(line[:8], 16) != zlib.crc32(line[9:]) or about["format"] != FORMAT or about["mark"] != mark:
-            return None
+            raise ValueError("another format or version")
         dtype = np.dtype(about["dtype"])
         columns = Columns(path, file, version, mark, about["rows"], about["capacity"], about["width"], dtype)
         keys, values = columns.map()
-        whole = _checksum(keys[: columns.rows], values[: columns.rows]) == about["checksum"]
+        if _checksum(keys[: columns.rows], values[: columns.rows]) != about["checksum"]:
+            raise ValueError("damaged")
     except (OSError, ValueError, KeyError, TypeError):
+        file.close()
         return None
-    return columns if whole else None
+    return columns
 
 
 def cached_versions(directory: Path) -> list[tuple[int, str]]:
