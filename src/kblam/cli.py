@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": ("kblam.evaluate", "answer questions from the knowledge in a model directory"),
     "synthesize": ("kblam.synthesize", "make facts and questions to train on"),
     "train": ("kblam.train", "train an adapter for a model"),
+    "benchmark": ("kblam.benchmark", "measure time and memory beside the alternatives"),
     "test": ("kblam.test", "check this installation"),
 }
 """Name, module, and what it does."""

@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
 from kblam.answering.clauses import clauses
-from kblam.answering.evidence import Reader, Reading
-from kblam.answering.prompts import REFUSAL, chat_prompt, check_question, quoting_prompt
+from kblam.answering.evidence import Reader, Reading, follow
+from kblam.answering.prompts import REFUSAL, check_question
+from kblam.answering.speech import Choice, Speech
 from kblam.answering.streaming import Streamer
-from kblam.errors import EncoderError, InputError, ModelError
+from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
 from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.inject import inject
 from kblam.models.original import load_original
 from kblam.models.pretrained import Pretrained, default_adapter, load_pretrained, save_enhanced
-from kblam.models.slots import SlotTokens, slot_tokens
 
 __all__ = ["KBLaM"]
 
 WORTH_QUOTING = 0.1
 """Share of the best row's weight above which another row is shown to the model as well."""
-SPARE_TOKENS = 64
-"""Tokens an answer may have beyond those of the values it quotes."""
-TOKENS_WITHOUT_TEXT = 128
-SENTENCE = re.compile(r"\s*\n\s*")
-
 Grounding = Literal["quote", "tokens"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Choice:
-    """What the model looked at for one clause of a question."""
-
-    clause: str
-    weights: Tensor
-    """(M + 1,): the rows and, last, "none of these"."""
-    rows: tuple[int, ...]
-    """The rows that answer, best first; none when the clause is refused."""
-    attended: Tensor
-    """(k,): the rows that generation attends to, best first."""
+Scan = Literal["exact", "int8"]
 
 
 class KBLaM:
@@ -58,15 +38,16 @@ class KBLaM:
     def __init__(self, parts: Pretrained) -> None:
         self.name = parts.base_model
         self.base: PreTrainedModel = parts.base
-        self._tokenizer = parts.tokenizer
         self.adapter: Adapter | None = parts.adapter
         self._injection = None
         if self.adapter is not None:
             self.adapter.to(self.base.device)
             self._injection = inject(self.base, self.adapter)
+        self._speech = Speech(self.name, self.base, parts.tokenizer, self.adapter, self._injection)
         self.knowledge: KnowledgeBase | None = None
         self._reader: Reader | None = None
         self._past: Reader | None = None
+        self._coarse = False
         if parts.knowledge is not None:
             self.attach(parts.knowledge)
 
@@ -85,11 +66,7 @@ class KBLaM:
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer; raises ModelError when its folder has none."""
-        if self._tokenizer is None:
-            raise ModelError(
-                f"{self.name} has no tokenizer, so it cannot be asked: put the tokenizer's files into its folder"
-            )
-        return self._tokenizer
+        return self._speech.tokenizer
 
     @property
     def notice(self) -> str | None:
@@ -101,9 +78,11 @@ class KBLaM:
             "`kblam train` makes an adapter."
         )
 
-    def attach(self, knowledge: KnowledgeBase) -> KBLaM:
+    def attach(self, knowledge: KnowledgeBase, scan: Scan = "exact") -> KBLaM:
         """Answer from this knowledge base, and follow its changes; also a context manager that detaches at its end.
 
+        scan: `exact` scores all rows as they are stored; `int8` scores 8-bit codes of them and the best few hundred
+        again as they are stored, which halves the memory traffic.
         With an adapter of the original, calls of `model.base` attend to the rows there are now as well.
         Raises EncoderError when the adapter reads another encoder's vectors.
         """
@@ -112,10 +91,12 @@ class KBLaM:
                 f"the knowledge was encoded by {knowledge.encoder_name} but the adapter of {self.name} reads {self.adapter.config.encoder}: "
                 "encode the facts again with that encoder"
             )
-        self.knowledge, self._reader, self._past = knowledge, None, None
+        if scan not in ("exact", "int8"):
+            raise InputError(f"scan {scan!r} is unknown: choose exact or int8")
+        self.knowledge, self._reader, self._past, self._coarse = knowledge, None, None, scan == "int8"
         if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
             # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
-            self._injection.standing = ActiveKnowledge(self._plain_latents(knowledge.snapshot()))
+            self._injection.standing = ActiveKnowledge(self._speech.plain_latents(knowledge.snapshot()))
         return self
 
     def detach(self) -> None:
@@ -201,7 +182,7 @@ class KBLaM:
         # Words that may still be corrected, or joined from several clauses, are shown when they are final.
         streams = on_text is not None and len(wanted) == 1 and not (grounding == "quote" and self._checks)
         streamer = Streamer(self.tokenizer, on_text) if on_text is not None and streams else None
-        said = self._say(reader, reading, [choices[index] for index in wanted], wanted, grounding, streamer)
+        said = self._speech.say(reader, [choices[index] for index in wanted], grounding == "quote", streamer)
         texts = dict(zip(wanted, said, strict=True))
         answers, start = [], 0
         for question, part in zip(questions, parts, strict=True):
@@ -227,10 +208,12 @@ class KBLaM:
     def _current(self) -> Reader:
         """The reader of the knowledge base's present version."""
         knowledge = self._attached()
-        snapshot = knowledge.snapshot()
-        if self._reader is None or self._reader.snapshot is not snapshot:
-            self._reader = Reader(self._eyes(snapshot), snapshot, knowledge.encoder)
-        return self._reader
+        reader = None if self._reader is None else follow(self._reader, knowledge)
+        if reader is None:
+            snapshot = knowledge.snapshot()
+            reader = Reader(self._eyes(snapshot), snapshot, knowledge.encoder, self._coarse)
+        self._reader = reader
+        return reader
 
     def _as_of(self, version: int) -> Reader:
         """The reader of a version of the past; the last one is kept."""
@@ -256,19 +239,25 @@ class KBLaM:
         return Adapter(AdapterConfig(snapshot.encoder_name or "", snapshot.width, self.name, **shape)).eval()  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def _choose(self, reader: Reader, reading: Reading) -> list[_Choice]:
+    def _choose(self, reader: Reader, reading: Reading) -> list[Choice]:
         """Which rows answer each clause, by the attention of the retrieval layer."""
         rows = len(reader.snapshot.triples)
         if rows == 0:
-            return [_Choice(text, torch.ones(1), (), torch.empty(0, dtype=torch.long)) for text in reading.texts]
+            nothing = torch.empty(0, dtype=torch.long)
+            return [
+                Choice(text, asked, torch.ones(1), (), nothing)
+                for text, asked in zip(reading.texts, reading.embedding, strict=True)
+            ]
         scores = self._attention(reader, reading).float()
         best = scores.argmax(-1).tolist()
         confidence = reader.confidence(reading, best).to(scores.device)
         weights = torch.cat([scores.softmax(-1) * confidence[:, None], 1 - confidence[:, None]], -1).cpu()
         attended = scores.topk(min(self._top_k, rows)).indices
         return [
-            _Choice(text, share, self._worth_quoting(share[:-1]) if sure > 0.5 else (), best)
-            for text, share, sure, best in zip(reading.texts, weights, confidence.tolist(), attended, strict=True)
+            Choice(text, asked, share, self._worth_quoting(share[:-1]) if sure > 0.5 else (), best)
+            for text, asked, share, sure, best in zip(
+                reading.texts, reading.embedding, weights, confidence.tolist(), attended, strict=True
+            )
         ]
 
     def _worth_quoting(self, weights: Tensor) -> tuple[int, ...]:
@@ -287,7 +276,7 @@ class KBLaM:
         recorder = Recorder()
         knowledge = ActiveKnowledge(reader.latents, reading.embedding, reading.named)
         with self._injection.attend(knowledge, recorder):
-            self.base(**self._encode([self._chat(text) for text in reading.texts]), use_cache=False)
+            self.base(**self._speech.encode(reading.texts), use_cache=False)
         assert recorder.retrieval is not None
         return recorder.retrieval.scores
 
@@ -295,90 +284,8 @@ class KBLaM:
     def _top_k(self) -> int:
         return AdapterConfig.top_k if self.adapter is None else self.adapter.config.top_k
 
-    def _generating(
-        self, reader: Reader, reading: Reading, which: list[int], choices: Sequence[_Choice]
-    ) -> AbstractContextManager[None]:
-        """Attend to the chosen rows by their vectors; names have done their part in the choice."""
-        if self._injection is None or self.adapter is None:
-            return nullcontext()
-        if not self.adapter.config.question_prior:
-            return self._injection.attend(ActiveKnowledge(self._plain_latents(reader.snapshot)))
-        selected = torch.stack([choice.attended for choice in choices])
-        if self.adapter.value_slots is None:
-            return self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
-        shares = torch.stack([choice.weights[choice.attended.cpu()] for choice in choices]).to(selected.device)
-        slots = self._slots(reader.snapshot, selected, shares) if reader.snapshot.has_texts else None
-        return self._injection.attend(ActiveKnowledge(reader.latents, selected=selected, shares=shares, slots=slots))
-
-    def _slots(self, snapshot: Snapshot, selected: Tensor, shares: Tensor) -> SlotTokens:
-        """The values of the best rows as tokens."""
-        assert self.adapter is not None
-        config = self.adapter.config
-        best = selected[:, : config.slot_rows]
-        values = [[snapshot.triples[row].value for row in rows] for rows in best.tolist()]
-        return slot_tokens(self.tokenizer, values, shares[:, : config.slot_rows], config.slot_tokens)
-
-    def _plain_latents(self, snapshot: Snapshot) -> Any:
-        assert self.adapter is not None
-        keys, values = (
-            torch.from_numpy(array.astype("float32")).to(self.base.device) for array in (snapshot.keys, snapshot.values)
-        )
-        return self.adapter.latents(keys, values)
-
-    def _say(
-        self,
-        reader: Reader,
-        reading: Reading,
-        choices: list[_Choice],
-        which: list[int],
-        grounding: Grounding,
-        streamer: TextStreamer | None,
-    ) -> list[str]:
-        """The model's words for each clause that is not refused."""
-        if not choices:
-            return []
-        facts = [[reader.snapshot.triples[row] for row in choice.rows] for choice in choices]
-        quoting = grounding == "quote" and reader.snapshot.has_texts
-        prompts = [
-            quoting_prompt(choice.clause, shown) if quoting else choice.clause
-            for choice, shown in zip(choices, facts, strict=True)
-        ]
-        context = nullcontext() if quoting else self._generating(reader, reading, which, choices)
-        longest = (
-            max(self._tokens_of(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
-        )
-        with context, torch.no_grad():
-            inputs = self._encode([self._chat(prompt) for prompt in prompts])
-            made = self.base.generate(  # type: ignore[operator]
-                **inputs,
-                max_new_tokens=longest + SPARE_TOKENS,
-                do_sample=False,
-                streamer=streamer,
-                pad_token_id=self.tokenizer.pad_token_id,
-            )
-        said = self.tokenizer.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        return [SENTENCE.sub("\n", text).strip() for text in said]
-
-    def _tokens_of(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _chat(self, text: str) -> str:
-        return chat_prompt(self.tokenizer, text)
-
-    def _encode(self, prompts: list[str]) -> dict[str, Tensor]:
-        bare = self.tokenizer.chat_template is not None
-        inputs = self.tokenizer(
-            prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not bare
-        )
-        length, most = inputs["input_ids"].shape[1], getattr(self.base.config, "max_position_embeddings", None)
-        if most is not None and length + SPARE_TOKENS > most:
-            raise InputError(
-                f"the question and its facts have {length:,} tokens but {self.name} reads {most:,}: ask a shorter question"
-            )
-        return {name: inputs[name].to(self.base.device) for name in ("input_ids", "attention_mask")}
-
     def _compose(
-        self, question: str, choices: list[_Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
+        self, question: str, choices: list[Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
     ) -> Answer:
         checked = [
             self._checked(choice, text, snapshot, grounding)
@@ -402,7 +309,7 @@ class KBLaM:
             model=self.name,
         )
 
-    def _checked(self, choice: _Choice, text: str, snapshot: Snapshot, grounding: str) -> str:
+    def _checked(self, choice: Choice, text: str, snapshot: Snapshot, grounding: str) -> str:
         """The model's words, or the value they should have held (see `AdapterConfig.check_quotes`)."""
         value = snapshot.triples[choice.rows[0]].value
         trusted = not self._checks or grounding != "quote" or not snapshot.has_texts

@@ -10,18 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from kblam.attention.latent import Latents, latent_scores, mean_head_scores
+from kblam.attention.latent import Latents, latent_scores
 from kblam.attention.merge import context_attention
+from kblam.attention.retrieval import mean_head_scores, similarities
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.errors import ModelError
 from kblam.models.adapter import Adapter
 from kblam.models.slots import SMALLEST_SHARE, SlotTokens
 
-__all__ = ["ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
+__all__ = ["RESCORED", "ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
+
+RESCORED = 400
+"""Rows that are scored again in full precision after a scan of 8-bit codes; more when more are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,18 +116,11 @@ class Rows:
     weighed: bool = False
     """True when `prior` is all there is beside the query: the question has had its say in the choice."""
 
-    def take(self, indices: Tensor) -> Rows:
-        """The rows with these indices (B, k), all parts by the same index."""
-        batch = indices.shape[0]
+    def bias(self, adapter: Adapter, slot: int, count: int | None = None) -> Tensor | None:
+        """What is added to the scores of the slot-th knowledge layer, (n, m); None for nothing.
 
-        def chosen(numbers: Tensor | None) -> Tensor | None:
-            return None if numbers is None else gather_rows(fit_batch(numbers, batch), indices)
-
-        similarities = chosen(self.key_similarity), chosen(self.value_similarity)
-        return Rows(gather(self.latents, indices), *similarities, chosen(self.prior), indices)
-
-    def bias(self, adapter: Adapter, slot: int) -> Tensor | None:
-        """What is added to the scores of the slot-th knowledge layer, (n, m); None for nothing."""
+        count: the rows under the same softmax, if not these.
+        """
         bias = self.prior
         if adapter.beta_key is not None and adapter.beta_value is not None and not self.weighed:
             if self.key_similarity is None or self.value_similarity is None:
@@ -133,8 +131,9 @@ class Rows:
             similarity = adapter.beta_key[slot] * self.key_similarity + adapter.beta_value[slot] * self.value_similarity
             bias = similarity if bias is None else bias + similarity
         if adapter.config.length_scale is not None:
-            shift = math.log(adapter.config.length_scale) - math.log(len(self.latents))
-            bias = self.latents.mean.new_full((1, len(self.latents)), shift) if bias is None else bias + shift
+            shift = math.log(adapter.config.length_scale) - math.log(count or len(self.latents))
+            device = adapter.key_weight.device
+            bias = torch.full((1, len(self.latents)), shift, device=device) if bias is None else bias + shift
         return bias
 
 
@@ -150,15 +149,9 @@ class Attended:
         self.token_table = token_table
         self._slot_pairs: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         question, latents = knowledge.question, knowledge.latents
-        prior = knowledge.prior
-        similarities: tuple[Tensor | None, Tensor | None] = (None, None)
-        if question is not None and adapter.config.question_prior:
-            for_keys, for_values = adapter.read_question(question)
-            similarities = (
-                _similarity(for_keys, latents.keys, latents.key_norms),
-                _similarity(for_values, latents.values, latents.value_norms),
-            )
-        self.everything = Rows(latents, *similarities, prior)
+        reads = question is not None and adapter.config.question_prior
+        self.directions = adapter.read_question(question) if reads and question is not None else None
+        """What the question prior compares keys and values with, (n, D) each."""
         top_k = adapter.config.top_k if knowledge.top_k is None else knowledge.top_k
         self.chooses = (
             knowledge.selected is None and adapter.config.retrieval_layer is not None and top_k < len(latents)
@@ -166,13 +159,38 @@ class Attended:
         self.top_k = top_k
         self.chosen: Rows | None = None
         self.passes = 0
+        if knowledge.selected is None or recorder is not None:
+            # Made now, for a layer that is recomputed for the backward pass must find what it found the first time.
+            _ = self.everything
+
+    @cached_property
+    def everything(self) -> Rows:
+        """All rows; their similarities cost one scan, which an attend block with chosen rows does without."""
+        return self._rows(self.knowledge.latents, self.directions, self.knowledge.prior)
+
+    def take(self, indices: Tensor) -> Rows:
+        """The rows with these indices (B, k), all parts by the same index and in full precision."""
+        batch, prior = indices.shape[0], self.knowledge.prior
+        directions = self.directions
+        if directions is not None:
+            directions = fit_batch(directions[0], batch), fit_batch(directions[1], batch)
+        chosen = None if prior is None else gather_rows(fit_batch(prior, batch), indices)
+        return self._rows(gather(self.knowledge.latents, indices), directions, chosen, indices)
+
+    @staticmethod
+    def _rows(
+        latents: Latents, directions: tuple[Tensor, Tensor] | None, prior: Tensor | None, indices: Tensor | None = None
+    ) -> Rows:
+        if directions is None:
+            return Rows(latents, None, None, prior, indices)
+        return Rows(latents, *similarities(*directions, latents), prior, indices)
 
     def _choice(self, indices: Tensor) -> Rows:
         shares = self.knowledge.shares
         if shares is None:
-            return self.everything.take(indices)
+            return self.take(indices)
         weights = fit_batch(shares, indices.shape[0]).clamp(min=SMALLEST_SHARE).log()
-        return Rows(gather(self.everything.latents, indices), None, None, weights, indices, weighed=True)
+        return Rows(gather(self.knowledge.latents, indices), None, None, weights, indices, weighed=True)
 
     def slot_attention(
         self, layer: int, query: Tensor, *, scaling: float, visible: Tensor | None, soft_cap: float | None
@@ -247,17 +265,28 @@ class ForwardPass:
         bias = everything.bias(attended.adapter, 0) if len(everything.latents) else None
         if bias is not None:
             scores = scores + fit_batch(bias, query.shape[0])
+        if everything.latents.coarse is not None:
+            scores = self._rescored(scores, ends, scaling)
         null = attended.adapter.null_score(0, ends[:, :, None], scaling)
         chosen = None
         if attended.chooses:
             indices = select(scores, attended.top_k) if attended.chosen is None else attended.chosen.indices
             assert indices is not None
-            chosen = everything.take(indices)
+            chosen = attended.take(indices)
         if attended.recorder is not None and attended.recorder.retrieval is None:
             kept = chosen or attended.chosen
             average = None if null is None else null.mean((1, 2))
             attended.recorder.retrieval = Retrieval(scores, average, None if kept is None else kept.indices)
         return chosen
+
+    def _rescored(self, scores: Tensor, ends: Tensor, scaling: float) -> Tensor:
+        """Coarse scores (B, M) with those of the best rows computed again in full precision; ends (B, H, d)."""
+        attended, adapter = self.attended, self.attended.adapter
+        best = select(scores, max(RESCORED, 2 * attended.top_k))
+        rows = attended.take(best)
+        exact = mean_head_scores(ends, rows.latents, adapter.projections(0), scaling=scaling)
+        bias = rows.bias(adapter, 0, count=scores.shape[1])
+        return scores.scatter(1, best, exact if bias is None else exact + fit_batch(bias, scores.shape[0]))
 
     def record(
         self,
@@ -319,10 +348,6 @@ def visible_queries(attention_mask: object, tokens: int) -> Tensor | None:
     else:
         visible = (attention_mask > torch.finfo(attention_mask.dtype).min).any(-1).any(1)
     return None if bool(visible.all()) else visible
-
-
-def _similarity(question: Tensor, embeddings: Tensor, norms: Tensor) -> Tensor:
-    return question @ embeddings.to(question.dtype).T / norms.to(question.dtype).clamp(min=1e-12)
 
 
 def _with_null(scores: Tensor, null: Tensor | None) -> Tensor:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from kblam.attention.latent import Latents, Projections, row_statistics
-from kblam.attention.merge import cap, needs_gradient
+from kblam.attention.merge import cap, needs_gradient, wide_type
+from kblam.attention.retrieval import similarities
 from kblam.errors import ModelError
 from kblam.knowledge import Encoder
 from kblam.knowledge.encoders import LocalEncoder
@@ -235,7 +236,8 @@ class Adapter(nn.Module):
             row_statistics(block.double(), weight, bias, self.config.key_norm_eps)
             for block in torch.split(keys, _BLOCK)
         ]
-        mean, inverse = (torch.cat(numbers).to(self.key_weight.dtype) for numbers in zip(*blocks, strict=True))
+        wide = wide_type(self.key_weight.dtype)
+        mean, inverse = (torch.cat(numbers).to(wide) for numbers in zip(*blocks, strict=True))
         return Latents(keys, values, mean, inverse)
 
     def slot(self, layer: int) -> int:
@@ -281,11 +283,7 @@ class Adapter(nn.Module):
     def prior_scores(self, question: Tensor, latents: Latents) -> Tensor:
         """The question prior at the first knowledge layer: questions (n, D) to (n, M)."""
         assert self.beta_key is not None and self.beta_value is not None
-        for_keys, for_values = self.read_question(question)
-        key = for_keys @ latents.keys.to(for_keys.dtype).T / latents.key_norms.to(for_keys.dtype).clamp(min=1e-12)
-        value = (
-            for_values @ latents.values.to(for_values.dtype).T / latents.value_norms.to(for_keys.dtype).clamp(min=1e-12)
-        )
+        key, value = similarities(*self.read_question(question), latents)
         return self.beta_key[0] * key + self.beta_value[0] * value
 
     def null_score(self, slot: int, query: Tensor, scaling: float, soft_cap: float | None = None) -> Tensor | None:
