@@ -267,16 +267,6 @@ def test_a_copy_that_went_another_way_does_not_take_over_the_cache(facts: Path, 
         assert store.triples[2].value == "that way" and store.check().problems == ()
 
 
-def test_a_cache_that_was_still_being_written_for_another_line_is_not_taken(facts: Path) -> None:
-    with opened(facts) as store:
-        wrong = np.zeros((40, 8), np.float16)
-        store.snapshot()
-        store._view._rewritten = columns.write_columns(facts, 1, "0" * 32, wrong, wrong)
-        store.set(NEW)
-        check_vectors(store.snapshot())
-        assert store._view._rewritten is None
-
-
 # Others
 
 
