@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _grade(options)
         return
     model = open_model(options.model, options.kb)
-    for number, answer in enumerate(model.ask(options.question, grounding=options.grounding)):
+    answers = model.ask(options.question, grounding=options.grounding, version=options.version)
+    for number, answer in enumerate(answers):
         if number and not options.json:
             print()
         show(answer, options.json)

@@ -29,7 +29,15 @@ from kblam.knowledge.store.database import is_store
 from kblam.knowledge.triples import Triple
 from kblam.version import __version__
 
-__all__ = ["ABOUT", "load_array", "load_directory", "load_embeddings", "save_directory", "save_embeddings"]
+__all__ = [
+    "ABOUT",
+    "check_no_store",
+    "load_array",
+    "load_directory",
+    "load_embeddings",
+    "save_directory",
+    "save_embeddings",
+]
 
 FORMAT = "kblam-embeddings"
 FORMAT_VERSION = 1
@@ -116,8 +124,9 @@ def load_array(path: Path) -> NDArray[Any]:
 def save_directory(path: str | Path, base: HasSnapshot) -> None:
     """Write facts and vectors as a directory, whole or not at all; one that kblam wrote there before is replaced.
 
-    A directory with other contents is left alone (InputError).
+    A directory with other contents is left alone (InputError), and so is a store.
     """
+    check_no_store(path)
     snapshot = base.snapshot()
     with replace_directory(path, mark=ABOUT) as aside:
         (aside / "triples.jsonl").write_bytes(_lines(snapshot))
@@ -125,6 +134,12 @@ def save_directory(path: str | Path, base: HasSnapshot) -> None:
             with (aside / f"{name}.npy").open("wb") as file:
                 np.save(file, array, allow_pickle=False)
         (aside / ABOUT).write_bytes(_about(snapshot) + b"\n")
+
+
+def check_no_store(path: str | Path) -> None:
+    """Raise KnowledgeError for a directory with a store, whose history would be lost."""
+    if is_store(Path(path)):
+        raise KnowledgeError(f"{path} holds a store and is left alone: use `kblam kb import`, or give another name")
 
 
 def load_directory(path: str | Path) -> Snapshot:

@@ -134,7 +134,7 @@ def encode_checked(encoder: Encoder, texts: Sequence[str], progress: bool = Fals
     return vectors
 
 
-def tracked(batches: Sequence[Item], progress: bool) -> Iterable[Item]:
+def tracked(batches: Sequence[Item], progress: bool, doing: str = "Encoding") -> Iterable[Item]:
     """Return the batches, with a progress bar on standard error if wanted, worth it and seen by somebody."""
     if not progress or len(batches) < 3:
         return batches
@@ -142,7 +142,7 @@ def tracked(batches: Sequence[Item], progress: bool) -> Iterable[Item]:
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(batches, "Encoding", console=console, transient=True, disable=not console.is_terminal)
+    return track(batches, doing, console=console, transient=True, disable=not console.is_terminal)
 
 
 def one_line(error: Exception) -> str:

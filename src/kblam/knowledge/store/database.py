@@ -171,6 +171,16 @@ class Database:
                     self._reader.execute("ROLLBACK")
 
     @contextmanager
+    def reading_apart(self) -> Iterator[sqlite3.Connection]:
+        """Like reading, by a connection of its own: for what takes long, while other threads go on."""
+        other = Database(self.directory, self.patience)
+        try:
+            with other.reading() as connection:
+                yield connection
+        finally:
+            other.close()
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give the connection of the one writer; all that the block did is kept when it ends well, else nothing."""
         if self.read_only:
