@@ -136,7 +136,14 @@ def test_memory_is_watched() -> None:
 
 def test_real_answers() -> None:
     rows = measure_answers((25,), 2)
-    assert [row.method for row in rows] == ["no knowledge", "ours", "ours, int8", "in context", "RAG, top 5"]
+    assert [row.method for row in rows] == [
+        "no knowledge",
+        "ours",
+        "ours, int8",
+        "in context",
+        "RAG, top 1",
+        "RAG, top 5",
+    ]
     by_name = {row.method: row.right for row in rows}
     assert by_name["ours"] == by_name["ours, int8"] == 1.0 and by_name["no knowledge"] == 0.0
     assert "1.000" in answers_table(rows)

@@ -17,8 +17,6 @@ from kblam.synthesis.facts import make_facts, split_properties
 
 __all__ = ["AnswerRow", "answers_table", "measure_answers"]
 
-RETRIEVED = 5
-
 
 @dataclass(frozen=True)
 class AnswerRow:
@@ -58,8 +56,8 @@ def _ways(model: KBLaM, base: KnowledgeBase) -> dict[str, Callable[[str], str]]:
     coarse = KBLaM.from_pretrained("default").attach(base, scan="int8")
     keys = torch.from_numpy(base.keys.astype("float32"))
 
-    def retrieved(question: str) -> str:
-        best = (keys @ torch.from_numpy(base.encoder.encode([question])[0])).topk(min(RETRIEVED, len(base))).indices
+    def retrieved(question: str, count: int) -> str:
+        best = (keys @ torch.from_numpy(base.encoder.encode([question])[0])).topk(min(count, len(base))).indices
         return _read(model, quoting_prompt(question, [base.triples[row] for row in best.tolist()]))
 
     return {
@@ -67,7 +65,8 @@ def _ways(model: KBLaM, base: KnowledgeBase) -> dict[str, Callable[[str], str]]:
         "ours": lambda question: exact.ask(question).text,
         "ours, int8": lambda question: coarse.ask(question).text,
         "in context": lambda question: _read(model, quoting_prompt(question, base.triples)),
-        "RAG, top 5": retrieved,
+        "RAG, top 1": lambda question: retrieved(question, 1),
+        "RAG, top 5": lambda question: retrieved(question, 5),
     }
 
 
@@ -95,7 +94,7 @@ def _read(model: KBLaM, prompt: str) -> str:
     """What the bare model says to a prompt."""
     words: Any = model.tokenizer
     text = words.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
-    inputs = words(text, return_tensors="pt", add_special_tokens=False)
+    inputs = words(text, return_tensors="pt", add_special_tokens=False, verbose=False)
     length, window = inputs["input_ids"].shape[1], model.base.config.max_position_embeddings
     if length + 64 > window:
         raise _TooLongError(f"{length:,} tokens, longer than the window of {window:,}")

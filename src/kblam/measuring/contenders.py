@@ -162,12 +162,9 @@ def _coarse(bench: Bench, rows: int) -> Contender:
     # On Windows a file that is still mapped cannot be removed; the system's own cleaning will.
     folder = tempfile.TemporaryDirectory(prefix="kblam-benchmark-", ignore_cleanup_errors=True)
     tensors = []
-    for index, name in enumerate(("keys.npy", "values.npy")):
+    for name, made in zip(("keys.npy", "values.npy"), random_rows(rows, torch.float16), strict=True):
         path = Path(folder.name) / name
-        made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(rows, WIDTH))
-        made[:] = random_rows(rows, torch.float16)[index].numpy()
-        made.flush()
-        del made
+        np.save(path, made.numpy(), allow_pickle=False)
         tensors.append(torch.from_numpy(np.load(path, mmap_mode="c")).to(bench.device))
     return Ours(bench, bench.retrieving, bench.retrieving.latents(*tensors).quantised(), folder)
 

@@ -1,8 +1,10 @@
 """The original's algorithm, from its formula: keys and values of all layers built, joined to the context's, one softmax.
 
-What makes its cost is kept: keys and values are built once per knowledge base, for all query heads of each layer; for
-every token the context's keys and values are repeated for grouped heads and the knowledge values copied in front of
-them; every score is computed and kept at once (arXiv 2410.10450, eager attention).
+What makes its cost is kept (read in the original's attention, written anew): the keys of all knowledge layers are one
+matrix, built once, and so are the values; a layer takes its columns as a view. For every token the context's keys and
+values are repeated for grouped heads, the rows' keys and values are copied in front of them, the context's query meets
+all of these keys and its products with the rows are thrown away, the knowledge query meets the rows once more, and
+every weight is there at once (arXiv 2410.10450, eager attention).
 
 Shapes: B batch, T query tokens, S context tokens, M rows, H heads, d width of a head's key, v of its value.
 """
@@ -42,29 +44,31 @@ class OriginalAlgorithm:
         self.decoder, self.adapter, self.rows = decoder, adapter, len(latents)
         self._entered: dict[int, Tensor] = {}
         self._sites = attention_sites(decoder, adapter.config.knowledge_layers)
-        self._pairs = {layer: self._build(latents, adapter.slot(layer)) for layer in self._sites}
+        self._keys, self._values = self._build(latents)
 
-    def _build(self, latents: Latents, slot: int) -> tuple[Tensor, Tensor]:
-        """One layer's keys (1, H, M, d) and values (1, H, M, v)."""
-        maps = self.adapter.projections(slot)
-        heads, dtype = self.adapter.config.heads, maps.key_weight.dtype
-        shape = (1, heads, len(latents))
-        key, value = (
-            torch.empty(*shape, weight.shape[1], dtype=dtype, device=weight.device)
-            for weight in (maps.key_weight, maps.value_weight)
+    def _build(self, latents: Latents) -> tuple[Tensor, Tensor]:
+        """Keys (M, L * H * d) and values (M, L * H * v) of all knowledge layers."""
+        adapter, config = self.adapter, self.adapter.config
+        outputs = len(self._sites) * config.heads * config.head_dim
+        key_weight, key_bias = adapter.key_weight[:outputs], adapter.key_bias[:outputs]
+        keys, values = (
+            torch.empty(len(latents), len(weight), dtype=weight.dtype, device=weight.device)
+            for weight in (key_weight, adapter.value_weight)
         )
         for start in range(0, len(latents), 1 << 13):
-            rows = slice(start, min(start + (1 << 13), len(latents)))
-            made = torch.nn.functional.linear(
-                latents.keys[rows].to(dtype), maps.key_weight.flatten(0, 1), maps.key_bias.flatten()
+            part = latents.block(start, min(start + (1 << 13), len(latents)))
+            made = torch.nn.functional.linear(part.keys.to(keys.dtype), key_weight, key_bias)
+            keys[start : start + len(part)] = (made - part.mean[:, None]) * part.inverse_deviation[:, None]
+            values[start : start + len(part)] = torch.nn.functional.linear(
+                part.values.to(values.dtype), adapter.value_weight, adapter.value_bias
             )
-            made = (made - latents.mean[rows, None]) * latents.inverse_deviation[rows, None]
-            key[0, :, rows] = made.view(-1, heads, maps.key_weight.shape[1]).transpose(0, 1).to(dtype)
-            made = torch.nn.functional.linear(
-                latents.values[rows].to(dtype), maps.value_weight.flatten(0, 1), maps.value_bias.flatten()
-            )
-            value[0, :, rows] = made.view(-1, heads, maps.value_weight.shape[1]).transpose(0, 1)
-        return key, value
+        return keys, values
+
+    def _of_layer(self, built: Tensor, slot: int, batch: int) -> Tensor:
+        """One layer's part as (B, H, M, d), a view."""
+        heads = self.adapter.config.heads
+        split = built.view(self.rows, len(self._sites), heads, -1)[:, slot]
+        return split.transpose(0, 1)[None].expand(batch, -1, -1, -1)
 
     @contextmanager
     def attend(self) -> Iterator[None]:
@@ -94,15 +98,17 @@ class OriginalAlgorithm:
             assert stock is not None
             return stock(module, query, key, value, mask, **options)
         site, slot = self._sites[module.layer_idx], self.adapter.slot(module.layer_idx)
-        knowledge_key, knowledge_value = self._pairs[module.layer_idx]
         batch, heads, tokens, _ = query.shape
+        rows_key, rows_value = (self._of_layer(built, slot, batch) for built in (self._keys, self._values))
+        key, value = (
+            torch.cat([rows, tensor.repeat_interleave(heads // tensor.shape[1], 1)], 2)
+            for rows, tensor in ((rows_key, key), (rows_value, value))
+        )
+        context = (query @ key.transpose(2, 3) * site.scaling)[..., self.rows :]
+        context = context if mask is None else context + mask[..., : context.shape[3]]
         turned = self.adapter.query(slot, self._entered[module.layer_idx]).view(batch, tokens, heads, -1)
-        scores = turned.transpose(1, 2) @ knowledge_key.transpose(2, 3) * site.scaling
+        scores = turned.transpose(1, 2) @ rows_key.transpose(2, 3) * site.scaling
         if self.adapter.config.length_scale is not None:
             scores = scores + math.log(self.adapter.config.length_scale) - math.log(self.rows)
-        key, value = (tensor.repeat_interleave(heads // key.shape[1], 1) for tensor in (key, value))
-        context = query @ key.transpose(2, 3) * site.scaling
-        context = context if mask is None else context + mask[..., : key.shape[2]]
         weights = torch.cat([scores, context], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
-        output = weights @ torch.cat([knowledge_value.expand(batch, -1, -1, -1), value], 2)
-        return output.transpose(1, 2).contiguous(), None
+        return (weights @ value).transpose(1, 2).contiguous(), None

@@ -33,19 +33,18 @@ def speed_table(rows: Sequence[Row]) -> str:
     head = ("", "facts", "first token", "of none", "each token", "of none", "bound", "a layer adds", "kept", "peak")
     lines = [head, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    aligned = [
+        "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(line, widths, strict=True)) for line in lines)
+    ]
+    reasons = ["", *("" if row.left_out is None else f"  ({row.left_out})" for row in rows)]
+    return "\n".join(line.rstrip() + reason for line, reason in zip(aligned, reasons, strict=True))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     first = (row.method, f"{row.facts:,}")
     if row.left_out is not None:
-        return (*first, "-", "", "-", "", "", "", _size(row.kept_bytes), f"({row.left_out})")
+        return (*first, "-", "", "-", "", "", "", _size(row.kept_bytes), "")
     return (
         *first, _time(row.prefill), _ratio(row.prefill_ratio), _time(row.decode), _ratio(row.decode_ratio),
         _time(row.decode_bound), _time(row.decode_extra_per_layer), _size(row.kept_bytes), _size(row.peak_bytes),
