@@ -16,7 +16,7 @@ from tiny_models import (
 )
 
 from kblam.errors import ModelError
-from kblam.models.active import ActiveKnowledge
+from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter
 from kblam.models.inject import inject
 from kblam.models.slots import NO_TOKEN, SlotTokens, slot_tokens
@@ -123,3 +123,18 @@ def test_values_become_tokens_with_an_end() -> None:
     blank = ord(" ")
     assert slots.tokens.tolist() == [[[blank, ord("a"), ord("b"), 2], [blank, ord("北"), ord("京"), ord("市")]]]
     assert torch.equal(slots.share, share)
+
+
+@torch.no_grad()
+def test_the_retrieval_layer_weighs_and_cuts_the_rows_it_chooses() -> None:
+    model = tiny_model()
+    adapter = tiny_adapter(model, slot_layers=(1, 2), retrieval_layer=1, slot_rows=2)
+    tokens = torch.randint(3, 20, (len(KEYS), 4), generator=torch.Generator().manual_seed(0))
+    recorder = Recorder()
+    ours = attend(model, adapter, tokens=tokens, top_k=3, recorder=recorder)
+    seen = recorder.retrieval
+    assert seen is not None and seen.indices is not None
+    shares = seen.weights().gather(1, seen.indices)
+    slots = SlotTokens(tokens[seen.indices[:, :2]], shares[:, :2])
+    again = attend(model, adapter, question=None, selected=seen.indices, shares=shares, slots=slots)
+    close(ours[TOKENS], again[TOKENS])

@@ -21,7 +21,7 @@ from kblam.attention.retrieval import mean_head_scores, similarities
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.errors import ModelError
 from kblam.models.adapter import Adapter
-from kblam.models.slots import SMALLEST_SHARE, SlotTokens
+from kblam.models.slots import SlotTokens
 
 __all__ = ["RESCORED", "ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
 
@@ -46,6 +46,8 @@ class ActiveKnowledge:
     logarithms stand in place of the question prior in all layers."""
     slots: SlotTokens | None = None
     """Values of the first selected rows as tokens, for an adapter with slot layers."""
+    tokens: Tensor | None = None
+    """Values of all rows as tokens, (M, S), from which the slots of the rows that the retrieval layer chooses are cut."""
     prompt_end: Tensor | None = None
     """Position on the T axis of each prompt's last token, (n,); by default the last token that is not padding."""
     top_k: int | None = None
@@ -147,6 +149,7 @@ class Attended:
         self.knowledge = knowledge
         self.recorder = recorder
         self.token_table = token_table
+        self.slots = knowledge.slots
         self._slot_pairs: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         question, latents = knowledge.question, knowledge.latents
         reads = question is not None and adapter.config.question_prior
@@ -187,10 +190,25 @@ class Attended:
 
     def _choice(self, indices: Tensor) -> Rows:
         shares = self.knowledge.shares
-        if shares is None:
+        return self.take(indices) if shares is None else self._weighed(indices, fit_batch(shares, indices.shape[0]))
+
+    def _weighed(self, indices: Tensor, shares: Tensor) -> Rows:
+        """The rows with these indices (B, k), weighed by their shares (B, k) instead of by the question."""
+        return Rows(gather(self.knowledge.latents, indices), None, None, shares.log(), indices, weighed=True)
+
+    def choose(self, indices: Tensor, scores: Tensor, null: Tensor | None) -> Rows:
+        """The rows that the retrieval layer chose; an adapter with value slots weighs them by its attention.
+
+        Shapes: indices (B, k), scores (B, M), null (B,).
+        """
+        if self.adapter.value_slots is None:
             return self.take(indices)
-        weights = fit_batch(shares, indices.shape[0]).clamp(min=SMALLEST_SHARE).log()
-        return Rows(gather(self.knowledge.latents, indices), None, None, weights, indices, weighed=True)
+        total = _with_null(scores, null).detach().logsumexp(-1, keepdim=True)
+        shares = (scores.detach().gather(1, indices) - total).exp()
+        if self.slots is None and self.knowledge.tokens is not None:
+            best = slice(self.adapter.config.slot_rows)
+            self.slots = SlotTokens(self.knowledge.tokens[indices[:, best]], shares[:, best])
+        return self._weighed(indices, shares)
 
     def slot_attention(
         self, layer: int, query: Tensor, *, scaling: float, visible: Tensor | None, soft_cap: float | None
@@ -200,7 +218,7 @@ class Attended:
         Shapes: query (B, H, T, d), visible (B, T). Returns the output (B, H, T, v) and the log-sum-exp (B, H, T).
         """
         if layer not in self._slot_pairs:
-            maps, slots, index = self.adapter.value_slots, self.knowledge.slots, self.adapter.slot_layer(layer)
+            maps, slots, index = self.adapter.value_slots, self.slots, self.adapter.slot_layer(layer)
             assert maps is not None and slots is not None and self.token_table is not None
             pairs = maps.pairs(index, *maps.embed(slots, self.token_table), query.shape[1])
             self._slot_pairs[layer] = (*pairs, maps.bias(index, slots))
@@ -268,14 +286,14 @@ class ForwardPass:
         if everything.latents.coarse is not None:
             scores = self._rescored(scores, ends, scaling)
         null = attended.adapter.null_score(0, ends[:, :, None], scaling)
+        average = None if null is None else null.mean((1, 2))
         chosen = None
         if attended.chooses:
             indices = select(scores, attended.top_k) if attended.chosen is None else attended.chosen.indices
             assert indices is not None
-            chosen = attended.take(indices)
+            chosen = attended.choose(indices, scores, average)
         if attended.recorder is not None and attended.recorder.retrieval is None:
             kept = chosen or attended.chosen
-            average = None if null is None else null.mean((1, 2))
             attended.recorder.retrieval = Retrieval(scores, average, None if kept is None else kept.indices)
         return chosen
 

@@ -231,7 +231,7 @@ def _rectangular(
         for weight in (null, None if sinks is None else sinks.float()[None, :, None])
         if weight is not None
     ]
-    if forward_pass.attended.knowledge.slots is not None and site.layer in adapter.config.slot_layers:
+    if forward_pass.attended.slots is not None and site.layer in adapter.config.slot_layers:
         parts.append(_slots(call, module, scaling, soft_cap))
     output, log_sum_exp = merge([part[0] for part in parts], [part[1] for part in parts])
     forward_pass.record(site.layer, knowledge_query, rows, null, log_sum_exp, scaling, soft_cap)

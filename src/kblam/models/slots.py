@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-__all__ = ["REACH", "SMALLEST_SHARE", "SlotTokens", "ValueSlots", "slot_tokens"]
+__all__ = ["REACH", "SlotTokens", "ValueSlots", "slot_tokens", "value_tokens"]
 
 REACH = 3
 """Tokens before a slot that its key is made from."""
@@ -39,20 +39,20 @@ class SlotTokens:
 def slot_tokens(
     tokenizer: PreTrainedTokenizerBase, values: Sequence[Sequence[str]], share: Tensor, most: int
 ) -> SlotTokens:
-    """Cut the values of the chosen rows (n lists of R texts) into tokens, each with the model's end token behind it.
+    """The values of the chosen rows, n lists of R texts, as slots; longer ones than `most` tokens lose their end."""
+    tokens = value_tokens(tokenizer, [value for row in values for value in row], most)
+    return SlotTokens(tokens.view(*share.shape, -1).to(share.device), share)
 
-    most: longer values lose what lies behind so many slots, their end included.
-    """
-    end = tokenizer.eos_token_id
+
+def value_tokens(tokenizer: PreTrainedTokenizerBase, values: Sequence[str], most: int) -> Tensor:
+    """Each value's first `most` tokens, the model's end token behind them among these: (M, S)."""
     # A space in front, as a value has behind `is` and behind a colon.
-    flat = [f" {value}" for row in values for value in row]
-    ids = tokenizer(flat, add_special_tokens=False)["input_ids"] if flat else []
-    cut = [[*value, end][:most] for value in ids]
-    longest = max(map(len, cut), default=1)
-    tokens = torch.full((len(cut), longest), NO_TOKEN)
+    ids = tokenizer([f" {value}" for value in values], add_special_tokens=False)["input_ids"] if values else []
+    cut = [[*value, tokenizer.eos_token_id][:most] for value in ids]
+    tokens = torch.full((len(cut), max(map(len, cut), default=1)), NO_TOKEN)
     for row, value in enumerate(cut):
         tokens[row, : len(value)] = torch.tensor(value)
-    return SlotTokens(tokens.view(*share.shape, longest).to(share.device), share)
+    return tokens
 
 
 class ValueSlots(nn.Module):
