@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
 from kblam.answering.clauses import clauses
+from kblam.answering.decoding import Decoder, Generation
 from kblam.answering.evidence import Reader, Reading
 from kblam.answering.prompts import REFUSAL, check_question, quoting_prompt
-from kblam.answering.streaming import Streamer
-from kblam.errors import EncoderError, InputError, ModelError
+from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
 from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
@@ -30,10 +30,7 @@ __all__ = ["KBLaM"]
 
 WORTH_QUOTING = 0.1
 """Share of the best row's weight above which another row is shown to the model as well."""
-SPARE_TOKENS = 64
-"""Tokens an answer may have beyond those of the values it quotes."""
 TOKENS_WITHOUT_TEXT = 128
-SENTENCE = re.compile(r"\s*\n\s*")
 
 Grounding = Literal["quote", "tokens"]
 
@@ -57,7 +54,7 @@ class KBLaM:
     def __init__(self, parts: Pretrained) -> None:
         self.name = parts.base_model
         self.base: PreTrainedModel = parts.base
-        self._tokenizer = parts.tokenizer
+        self.decoder = Decoder(parts.base, parts.tokenizer, parts.base_model)
         self.adapter: Adapter | None = parts.adapter
         self._injection = None
         if self.adapter is not None:
@@ -84,11 +81,7 @@ class KBLaM:
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer; raises ModelError when its folder has none."""
-        if self._tokenizer is None:
-            raise ModelError(
-                f"{self.name} has no tokenizer, so it cannot be asked: put the tokenizer's files into its folder"
-            )
-        return self._tokenizer
+        return self.decoder.tokenizer
 
     @property
     def notice(self) -> str | None:
@@ -143,10 +136,16 @@ class KBLaM:
         grounding: Grounding = ...,
         on_text: Callable[[str], None] | None = ...,
         version: int | None = ...,
+        generation: Generation | None = ...,
     ) -> Answer: ...
     @overload
     def ask(
-        self, questions: Sequence[str], grounding: Grounding = ..., on_text: None = ..., version: int | None = ...
+        self,
+        questions: Sequence[str],
+        grounding: Grounding = ...,
+        on_text: None = ...,
+        version: int | None = ...,
+        generation: Generation | None = ...,
     ) -> list[Answer]: ...
     def ask(
         self,
@@ -154,12 +153,14 @@ class KBLaM:
         grounding: Grounding = "quote",
         on_text: Callable[[str], None] | None = None,
         version: int | None = None,
+        generation: Generation | None = None,
     ) -> Answer | list[Answer]:
         """Answer one question or several.
 
         grounding: `quote` lets the model read the text of the rows its attention chose, so values come back exactly;
         `tokens` gives it their vectors only, as in the paper. on_text: receives the pieces of a single question's
         answer as they are made. version: answer as of this version of a store (see KnowledgeBase.open), not of now.
+        generation: draws words instead of taking the likeliest, hears several answers at once, stops some.
         Raises InputError for an empty question or one too long for the model.
         """
         asked = [questions] if isinstance(questions, str) else list(questions)
@@ -173,8 +174,21 @@ class KBLaM:
         for question in asked:
             check_question(question)
         reader = self._current() if version is None else self._as_of(version)
-        answers = self._answer_all(reader, asked, grounding, on_text if len(asked) == 1 else None)
+        generation = generation or Generation(listeners=[on_text] if on_text and len(asked) == 1 else ())
+        answers = self._answer_all(reader, asked, grounding, generation)
         return answers[0] if isinstance(questions, str) else answers
+
+    def beside(self, knowledge: KnowledgeBase) -> KBLaM:
+        """Return a model of other knowledge that shares this one's weights; their questions take turns."""
+        return copy(self).attach(knowledge)
+
+    def say(self, questions: Sequence[str], generation: Generation | None = None) -> list[str]:
+        """What the base model says to each question without any knowledge."""
+        for question in questions:
+            check_question(question)
+        generation, numbers = generation or Generation(), range(len(questions))
+        heard = [generation.listener(number) for number in numbers]
+        return self.decoder.write(questions, TOKENS_WITHOUT_TEXT, generation, heard, numbers)
 
     @torch.no_grad()
     def look(self, questions: Sequence[str]) -> list[int]:
@@ -183,17 +197,17 @@ class KBLaM:
         return [int(row) for row in self._attention(reader, reader.read(questions)).argmax(-1)]
 
     def _answer_all(
-        self, reader: Reader, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
+        self, reader: Reader, questions: list[str], grounding: Grounding, generation: Generation
     ) -> list[Answer]:
         parts = [clauses(question, reader.names.mentions(question)) for question in questions]
         flat = [clause for part in parts for clause in part]
         reading = reader.read(flat)
         choices = self._choose(reader, reading)
         wanted = [index for index, choice in enumerate(choices) if choice.rows]
-        # Words that may still be corrected, or joined from several clauses, are shown when they are final.
-        streams = on_text is not None and len(wanted) == 1 and not (grounding == "quote" and self._checks)
-        streamer = Streamer(self.tokenizer, on_text) if on_text is not None and streams else None
-        said = self._say(reader, reading, [choices[index] for index in wanted], wanted, grounding, streamer)
+        owners = [number for number, part in enumerate(parts) for _ in part]
+        said = self._say(
+            reader, reading, [choices[i] for i in wanted], wanted, grounding, generation, [owners[i] for i in wanted]
+        )
         texts = dict(zip(wanted, said, strict=True))
         answers, start = [], 0
         for question, part in zip(questions, parts, strict=True):
@@ -208,9 +222,15 @@ class KBLaM:
                     grounding,
                 )
             )
-        if on_text is not None and streamer is None:
-            on_text(answers[0].text)
+        for number, answer in enumerate(answers):
+            listener = generation.listener(number)
+            if listener is not None and not self._streams(number, [owners[i] for i in wanted], grounding):
+                listener(answer.text)
         return answers
+
+    def _streams(self, question: int, owners: list[int], grounding: Grounding) -> bool:
+        """Whether words are heard as they come: those that may be corrected or joined are when they are final."""
+        return owners.count(question) == 1 and not (grounding == "quote" and self._checks)
 
     @property
     def _checks(self) -> bool:
@@ -279,7 +299,7 @@ class KBLaM:
         recorder = Recorder()
         knowledge = ActiveKnowledge(reader.latents, reading.embedding, reading.named)
         with self._injection.attend(knowledge, recorder):
-            self.base(**self._encode([self._chat(text) for text in reading.texts]), use_cache=False)
+            self.base(**self.decoder.encode([self.decoder.chat(text) for text in reading.texts]), use_cache=False)
         assert recorder.retrieval is not None
         return recorder.retrieval.scores
 
@@ -312,9 +332,10 @@ class KBLaM:
         choices: list[_Choice],
         which: list[int],
         grounding: Grounding,
-        streamer: TextStreamer | None,
+        generation: Generation,
+        owners: list[int],
     ) -> list[str]:
-        """The model's words for each clause that is not refused."""
+        """The model's words for each clause that is not refused; `owners` says which question each clause is of."""
         if not choices:
             return []
         facts = [[reader.snapshot.triples[row] for row in choice.rows] for choice in choices]
@@ -325,43 +346,11 @@ class KBLaM:
         ]
         context = nullcontext() if quoting else self._generating(reader, reading, which, choices)
         longest = (
-            max(self._tokens_of(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
+            max(self.decoder.count(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
         )
-        with context, torch.no_grad():
-            inputs = self._encode([self._chat(prompt) for prompt in prompts])
-            made = self.base.generate(  # type: ignore[operator]
-                **inputs,
-                max_new_tokens=longest + SPARE_TOKENS,
-                do_sample=False,
-                streamer=streamer,
-                pad_token_id=self.tokenizer.pad_token_id,
-            )
-        said = self.tokenizer.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        return [SENTENCE.sub("\n", text).strip() for text in said]
-
-    def _tokens_of(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def _chat(self, text: str) -> str:
-        if self.tokenizer.chat_template is None:
-            return f"{text}\nAnswer:"
-        return str(
-            self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-        )
-
-    def _encode(self, prompts: list[str]) -> dict[str, Tensor]:
-        bare = self.tokenizer.chat_template is not None
-        inputs = self.tokenizer(
-            prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not bare
-        )
-        length, most = inputs["input_ids"].shape[1], getattr(self.base.config, "max_position_embeddings", None)
-        if most is not None and length + SPARE_TOKENS > most:
-            raise InputError(
-                f"the question and its facts have {length:,} tokens but {self.name} reads {most:,}: ask a shorter question"
-            )
-        return {name: inputs[name].to(self.base.device) for name in ("input_ids", "attention_mask")}
+        heard = [generation.listener(own) if self._streams(own, owners, grounding) else None for own in owners]
+        with context:
+            return self.decoder.write(prompts, longest, generation, heard, owners)
 
     def _compose(
         self, question: str, choices: list[_Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
