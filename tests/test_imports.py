@@ -22,7 +22,7 @@ FLOORS = [
     {"training"},
     {"evaluation"},
     {"serving"},
-    {"ask", "cli", "evaluate", "integrate", "kb", "test", "__main__"},
+    {"ask", "cli", "evaluate", "integrate", "kb", "serve", "test", "__main__"},
 ]
 """A room imports from itself and from lower floors; those of the last floor are the doors."""
 PUBLIC = {"KBLaM": "answering", "Answer": "answering", "Citation": "answering", "KnowledgeBase": "knowledge"}

@@ -18,6 +18,7 @@ COMMANDS = {
     "kb": ("kblam.kb", "keep facts that change: create, add, set, remove, import, history, rollback ..."),
     "integrate": ("kblam.integrate", "put a file of knowledge into a model directory"),
     "evaluate": ("kblam.evaluate", "answer questions from the knowledge in a model directory"),
+    "serve": ("kblam.serve", "answer over HTTP: OpenAI's protocol, the knowledge API and a page"),
     "test": ("kblam.test", "check this installation"),
 }
 """Name, module, and what it does."""

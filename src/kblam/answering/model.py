@@ -22,7 +22,7 @@ from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
 from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
-from kblam.models.inject import inject
+from kblam.models.inject import Injection, inject
 from kblam.models.original import load_original
 from kblam.models.pretrained import Pretrained, default_adapter, load_pretrained, save_enhanced
 
@@ -56,10 +56,11 @@ class KBLaM:
         self.base: PreTrainedModel = parts.base
         self.decoder = Decoder(parts.base, parts.tokenizer, parts.base_model)
         self.adapter: Adapter | None = parts.adapter
-        self._injection = None
+        self.injection: Injection | None = None
+        """Where knowledge enters the base model; None without an adapter."""
         if self.adapter is not None:
             self.adapter.to(self.base.device)
-            self._injection = inject(self.base, self.adapter)
+            self.injection = inject(self.base, self.adapter)
         self.knowledge: KnowledgeBase | None = None
         self._reader: Reader | None = None
         self._past: Reader | None = None
@@ -105,16 +106,16 @@ class KBLaM:
                 "encode the facts again with that encoder"
             )
         self.knowledge, self._reader, self._past = knowledge, None, None
-        if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
+        if self.injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
             # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
-            self._injection.standing = ActiveKnowledge(self._plain_latents(knowledge.snapshot()))
+            self.injection.standing = ActiveKnowledge(self._plain_latents(knowledge.snapshot()))
         return self
 
     def detach(self) -> None:
         """Forget the knowledge base; the base model is as it was."""
         self.knowledge, self._reader, self._past = None, None, None
-        if self._injection is not None:
-            self._injection.standing = None
+        if self.injection is not None:
+            self.injection.standing = None
 
     def __enter__(self) -> KBLaM:
         return self
@@ -173,7 +174,7 @@ class KBLaM:
             )
         for question in asked:
             check_question(question)
-        reader = self._current() if version is None else self._as_of(version)
+        reader = self.reader(version)
         generation = generation or Generation(listeners=[on_text] if on_text and len(asked) == 1 else ())
         answers = self._answer_all(reader, asked, grounding, generation)
         return answers[0] if isinstance(questions, str) else answers
@@ -236,6 +237,11 @@ class KBLaM:
     def _checks(self) -> bool:
         return self.adapter is not None and self.adapter.config.check_quotes
 
+    def reader(self, version: int | None = None) -> Reader:
+        """What reads questions against the knowledge base, as it is now or as of a version."""
+        present = self._current()
+        return present if version in (None, present.snapshot.version) else self._as_of(version or 0)
+
     def _current(self) -> Reader:
         """The reader of the knowledge base's present version."""
         knowledge = self._attached()
@@ -294,11 +300,11 @@ class KBLaM:
 
     def _attention(self, reader: Reader, reading: Reading) -> Tensor:
         """Scores of the rows at the retrieval layer, (n, M); by the questions alone without an adapter."""
-        if self._injection is None or self.adapter is None or self.adapter.config.retrieval_layer is None:
+        if self.injection is None or self.adapter is None or self.adapter.config.retrieval_layer is None:
             return reader.scores(reading)
         recorder = Recorder()
         knowledge = ActiveKnowledge(reader.latents, reading.embedding, reading.named)
-        with self._injection.attend(knowledge, recorder):
+        with self.injection.attend(knowledge, recorder):
             self.base(**self.decoder.encode([self.decoder.chat(text) for text in reading.texts]), use_cache=False)
         assert recorder.retrieval is not None
         return recorder.retrieval.scores
@@ -311,12 +317,12 @@ class KBLaM:
         self, reader: Reader, reading: Reading, which: list[int], choices: Sequence[_Choice]
     ) -> AbstractContextManager[None]:
         """Attend to the chosen rows by their vectors; names have done their part in the choice."""
-        if self._injection is None or self.adapter is None:
+        if self.injection is None or self.adapter is None:
             return nullcontext()
         if not self.adapter.config.question_prior:
-            return self._injection.attend(ActiveKnowledge(self._plain_latents(reader.snapshot)))
+            return self.injection.attend(ActiveKnowledge(self._plain_latents(reader.snapshot)))
         selected = torch.stack([choice.attended for choice in choices])
-        return self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
+        return self.injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
 
     def _plain_latents(self, snapshot: Snapshot) -> Any:
         assert self.adapter is not None

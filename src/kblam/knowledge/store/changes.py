@@ -61,6 +61,11 @@ class Writer:
                 f"the knowledge is at version {self.version - 1}, not at {version}: look at what changed, and try again"
             )
 
+    def holds(self, entity: str, attribute: str) -> bool:
+        """Whether the fact is here."""
+        select = "SELECT 1 FROM facts WHERE entity = ? AND property = ? AND ended IS NULL"
+        return self.connection.execute(select, (entity, attribute)).fetchone() is not None
+
     def require_unchanged(self, entity: str, attribute: str, version: int) -> None:
         """Raise OutdatedError unless the fact is here and is what it was in this version."""
         held = self.connection.execute(
