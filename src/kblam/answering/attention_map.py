@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kblam.answering.answer import Answer
+from kblam.answering.decoding import Decoder
 from kblam.models.active import ActiveKnowledge, Recorder
 
 if TYPE_CHECKING:
@@ -62,6 +63,17 @@ def attention_of(model: KBLaM, answer: Answer) -> SeenFacts | None:
     # The position before a token is the one that chose it.
     seen = torch.stack(layers).float().mean(0)[start - 1 : start - 1 + len(said)]
     shares = (seen / seen.sum(-1, keepdim=True).clamp(min=1e-9))[:, : len(cited)]
-    tokens = [decoder.tokenizer.decode([number]) for number in said]
-    weights = [[round(float(share), 4) for share in row] for row in shares]
-    return SeenFacts(tokens, list(range(len(cited))), weights)
+    pieces = _pieces(decoder, said)
+    weights = [[round(float(share), 4) for share in shares[start:end].mean(0)] for _, start, end in pieces]
+    return SeenFacts([text for text, _, _ in pieces], list(range(len(cited))), weights)
+
+
+def _pieces(decoder: Decoder, tokens: list[int]) -> list[tuple[str, int, int]]:
+    """Text, first token and last: one token each, or the several that a character is made of."""
+    pieces, begun = [], 0
+    for end in range(1, len(tokens) + 1):
+        text = decoder.tokenizer.decode(tokens[begun:end])
+        if not text.endswith("\ufffd") or end == len(tokens):
+            pieces.append((str(text), begun, end))
+            begun = end
+    return pieces

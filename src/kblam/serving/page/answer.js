@@ -110,7 +110,7 @@ function attention(about, text) {
     figure.append(block);
   });
   const scale = make("div", "scale");
-  scale.append("0%", make("i"), "100% of its attention to facts");
+  scale.append("0%", make("i"), "100% of the attention to facts");
   figure.append(scale);
   details.append(figure);
   return details;

@@ -11,8 +11,10 @@ let theme = localStorage.getItem("kblam-theme") ?? "auto";
 
 function paint() {
   document.documentElement.dataset.theme = theme === "auto" ? (system.matches ? "dark" : "light") : theme;
-  $("theme").textContent = theme[0].toUpperCase() + theme.slice(1);
-  $("theme").setAttribute("aria-label", `Colours: ${theme === "auto" ? "as the system has them" : theme}`);
+  const told = `Colours: ${theme === "auto" ? "as the system has them" : theme}`;
+  $("theme").textContent = { auto: "◐", light: "☀", dark: "☾" }[theme];
+  $("theme").setAttribute("aria-label", told);
+  $("theme").title = told;
 }
 
 function part(name) {
