@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from kblam import KnowledgeBase, Triple
 from kblam.serving.app import make_app
 from kblam.serving.library import Library, open_library
-from kblam.serving.listening import address, open_socket
+from kblam.serving.listening import address, open_socket, server_of
 from kblam.serving.settings import Settings
 
 FACTS = [
@@ -39,7 +37,7 @@ def serving(library: Library, **settings: Any) -> Iterator[str]:
     """The URL of a running server, which is stopped at the end."""
     chosen = Settings(port=0, **{"rate": 0, **settings})
     taken = open_socket(chosen)
-    server = uvicorn.Server(uvicorn.Config(make_app(library, chosen), log_level="warning", access_log=False))
+    server = server_of(make_app(library, chosen), chosen)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]}, daemon=True)
     thread.start()
     while not server.started:

@@ -33,14 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = _settings(options)
     from kblam.serving.app import make_app
     from kblam.serving.library import open_library
-    from kblam.serving.listening import address, listen, open_socket
+    from kblam.serving.listening import address, open_socket, server_of
 
     taken = open_socket(settings)
     library = open_library(options.model, options.kb)
     for notice in library.notices:
         print(notice, file=sys.stderr)
     print(f"serving {', '.join(library.models)} at {address(taken)}", file=sys.stderr, flush=True)
-    listen(make_app(library, settings), settings, taken)
+    server_of(make_app(library, settings), settings).run(sockets=[taken])
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from kblam.errors import InputError
 from kblam.serving.settings import Settings
 
-__all__ = ["address", "listen", "open_socket"]
+__all__ = ["address", "open_socket", "server_of"]
 
 
 def open_socket(settings: Settings) -> socket.socket:
@@ -33,10 +33,15 @@ def address(taken: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def listen(app: FastAPI, settings: Settings, taken: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C; answers under way are finished first."""
+def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """What serves the application until SIGTERM or Ctrl-C; answers under way are finished first."""
     config = uvicorn.Config(
-        app, access_log=False, server_header=False, log_level="warning",
-        timeout_graceful_shutdown=round(settings.grace) + 5, timeout_keep_alive=30,
-    )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[taken])
+        app,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_graceful_shutdown=round(settings.grace) + 5,
+        timeout_keep_alive=30,
+    )
+    return uvicorn.Server(config)

@@ -51,7 +51,7 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-class RequestError(Exception):
+class RequestError(HTTPException):
     """Ends a request with this status and sentence."""
 
     def __init__(
@@ -62,17 +62,17 @@ class RequestError(Exception):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.param, self.headers = status, code, param, dict(headers or {})
+        super().__init__(status, message, dict(headers or {}))
+        self.code, self.param = code, param
 
     def body(self) -> dict[str, Any]:
         """The error in OpenAI's shape."""
-        kind = TYPES.get(self.status, "invalid_request_error")
-        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
+        kind = TYPES.get(self.status_code, "invalid_request_error")
+        return {"error": {"message": self.detail, "type": kind, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
         """The whole answer."""
-        return JSONResponse(self.body(), self.status, self.headers)
+        return JSONResponse(self.body(), self.status_code, self.headers)
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -103,5 +103,5 @@ def install(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> JSONResponse:
         return problem_of(error).response()
 
-    for kind in (RequestError, KBLaMError, RequestValidationError, HTTPException, Exception):
+    for kind in (KBLaMError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)

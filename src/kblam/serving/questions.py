@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,8 @@ class Job:
 
     def tell(self, call: Callable[..., object], *arguments: object) -> None:
         """Run something in the event loop, from the worker thread."""
-        self._loop.call_soon_threadsafe(call, *arguments)
+        with suppress(RuntimeError):  # the loop is closed: the server did not wait for this any longer
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def finish(self, result: object) -> None:
         """Hand over the result, or the error."""
