@@ -70,10 +70,11 @@ def attention_of(model: KBLaM, answer: Answer) -> SeenFacts | None:
 
 def _pieces(decoder: Decoder, tokens: list[int]) -> list[tuple[str, int, int]]:
     """Text, first token and last: one token each, or the several that a character is made of."""
-    pieces, begun = [], 0
+    pieces: list[tuple[str, int, int]] = []
+    begun = 0
     for end in range(1, len(tokens) + 1):
-        text = decoder.tokenizer.decode(tokens[begun:end])
+        text = str(decoder.tokenizer.decode(tokens[begun:end]))
         if not text.endswith("\ufffd") or end == len(tokens):
-            pieces.append((str(text), begun, end))
+            pieces.append((text, begun, end))
             begun = end
     return pieces

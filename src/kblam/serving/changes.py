@@ -10,7 +10,7 @@ import asyncio
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
@@ -37,6 +37,7 @@ SUFFIXES = {
 """By the kind of an uploaded file."""
 NAMED_REJECTIONS = 100
 Result = TypeVar("Result")
+Outcome = TypeVar("Outcome", bound=Changed)
 
 
 def _versions(header: str | None) -> list[int] | None:
@@ -191,8 +192,7 @@ async def import_facts(
         done = planned if dry_run else store.put("import", kept, "an upload", require=require)
         return Imported(**vars(done), version=store.version, dry_run=dry_run)
 
-    imported: Imported = _tagged(response, await _change(state, base, change))
-    return imported
+    return _tagged(response, await _change(state, base, change))
 
 
 def _read(content: bytes, suffix: str) -> tuple[list[Triple], list[Rejection]]:
@@ -206,6 +206,6 @@ def _read(content: bytes, suffix: str) -> tuple[list[Triple], list[Rejection]]:
             raise KnowledgeError(str(error).replace(str(path), "the file")) from None
 
 
-def _tagged(response: Response, changed: Any) -> Any:
+def _tagged(response: Response, changed: Outcome) -> Outcome:
     response.headers["ETag"] = tag(changed.version)
     return changed

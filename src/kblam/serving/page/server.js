@@ -58,7 +58,7 @@ export async function ask(base, question, options, onText, signal) {
   const answer = await call("/v1/chat/completions", {
     method: "POST",
     signal,
-    ...json({ model: `kblam/${base}`, stream: true, messages: [{ role: "user", content: question }], kblam: options }),
+    ...json({ model: base ? `kblam/${base}` : "kblam", stream: true, messages: [{ role: "user", content: question }], kblam: options }),
   });
   let about = null;
   for await (const event of events(answer.body)) {
