@@ -114,7 +114,10 @@ def test_nothing_that_was_acknowledged_is_lost_when_the_server_is_killed(tmp_pat
     KnowledgeBase.open(tmp_path / "facts", create=True).close()
     acknowledged = 0
     for _ in range(2):
-        with process("--kb", str(tmp_path / "facts")) as (running, url), httpx.Client(base_url=url, timeout=60) as client:
+        with (
+            process("--kb", str(tmp_path / "facts")) as (running, url),
+            httpx.Client(base_url=url, timeout=60) as client,
+        ):
             held = client.get("/api/knowledge/facts/facts", params={"count": 1}).json()
             assert held["version"] in (acknowledged, acknowledged + 1)
             if acknowledged:

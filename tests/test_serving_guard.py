@@ -43,7 +43,9 @@ def test_keys(guarded: httpx.Client) -> None:
             assert answer.json()["error"]["code"] == "invalid_api_key"
     for key in KEYS:
         assert guarded.get("/v1/models", headers=bearer(key)).status_code == 200
-    assert guarded.get("/health").status_code == guarded.get("/ready").status_code == guarded.get("/").status_code == 200
+    assert (
+        guarded.get("/health").status_code == guarded.get("/ready").status_code == guarded.get("/").status_code == 200
+    )
 
 
 def test_what_is_too_large_is_refused_by_its_word_and_while_it_comes(guarded: httpx.Client) -> None:
@@ -111,7 +113,9 @@ def test_loopback_needs_none(host: str) -> None:
     assert Settings(host=host).local
 
 
-@pytest.mark.parametrize("changes", [{"port": 70000}, {"keys": ("short",)}, {"keys": ("schlüssel",)}, {"most_waiting": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"port": 70000}, {"keys": ("short",)}, {"keys": ("schlüssel",)}, {"most_waiting": 0}]
+)
 def test_settings_that_make_no_sense(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         Settings(**changes)

@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     library = open_library(options.model, options.kb)
     for notice in library.notices:
         print(notice, file=sys.stderr)
+    taken.listen(2048)
     print(f"serving {', '.join(library.models)} at {address(taken)}", file=sys.stderr, flush=True)
     server_of(make_app(library, settings), settings).run(sockets=[taken])
 
