@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # With a busy neighbour, threads that spin while they wait are many times slower than threads that sleep.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test clean
+.PHONY: demo test test-slow clean
 
 demo: $(VENV)/.demo
 	$(BIN)/kblam ask "AI是什么?"
@@ -17,6 +17,11 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q
+
+# Kill tests, load tests, training runs, a browser: half an hour.
+test-slow: export HF_HUB_OFFLINE = 1
+test-slow: $(VENV)/.test
+	$(BIN)/pytest -q -m slow
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -21,6 +21,7 @@ from tiny_models import (
 )
 from torch import Tensor
 
+from kblam.attention.latent import LatentParts
 from kblam.attention.reference import knowledge_keys
 from kblam.errors import ModelError
 from kblam.models import active
@@ -217,3 +218,46 @@ def test_an_empty_knowledge_base_leaves_everything_to_the_null_row() -> None:
     assert recorder.retrieval is not None
     assert recorder.retrieval.weights().tolist() == [[1.0]] * 3
     assert recorder.attention == {}
+
+
+@pytest.mark.parametrize("length_scale", [None, 7.0])
+@torch.no_grad()
+def test_eight_bit_scans_choose_and_weigh_rows_as_the_exact_ones_do(length_scale: float | None) -> None:
+    model = tiny_model("Llama")
+    adapter = tiny_adapter(model, retrieval_layer=1, top_k=4, length_scale=length_scale)
+    exact, coarse = Recorder(), Recorder()
+    prior = torch.randn(3, 13)
+    wanted = attend(model, adapter, recorder=exact, prior=prior)
+    injection = inject(model, adapter)
+    knowledge = ActiveKnowledge(adapter.latents(KEYS, VALUES).quantised(), QUESTIONS, prior)
+    with injection.attend(knowledge, coarse):
+        logits = model(IDS, attention_mask=MASK).logits
+    close(logits[TOKENS], wanted[TOKENS])
+    assert exact.retrieval is not None and coarse.retrieval is not None
+    close(coarse.retrieval.scores, exact.retrieval.scores)
+    assert torch.equal(coarse.retrieval.indices, exact.retrieval.indices)
+
+
+@torch.no_grad()
+def test_rows_in_parts_give_what_the_whole_gives() -> None:
+    model = tiny_model("Llama")
+    for adapter in (tiny_adapter(model), tiny_adapter(model, retrieval_layer=1, top_k=4)):
+        whole = adapter.latents(KEYS, VALUES)
+        parts = LatentParts([whole.block(0, 5), whole.block(5, 6), whole.block(6, 13)])
+        logits = []
+        for latents in (whole, parts):
+            injection = inject(model, adapter)
+            with injection.attend(ActiveKnowledge(latents, QUESTIONS)):
+                logits.append(model(IDS, attention_mask=MASK).logits[TOKENS])
+            injection.remove()
+        close(logits[1], logits[0])
+
+
+@torch.no_grad()
+def test_chosen_rows_need_no_scan_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    compare = active.similarities
+    monkeypatch.setattr(active, "similarities", lambda *given: seen.append(len(given[2])) or compare(*given))
+    model = tiny_model("Llama")
+    attend(model, tiny_adapter(model, retrieval_layer=1, top_k=4), selected=torch.tensor([[2, 0]]))
+    assert seen == [2]

@@ -10,7 +10,8 @@ import torch
 from tiny_models import ARCHITECTURES, WIDTH, reference_query, rows_of, tiny_adapter, tiny_model
 
 from kblam.attention.reference import knowledge_keys
-from kblam.errors import ModelError, UnsupportedModelError
+from kblam.errors import EncoderError, ModelError, UnsupportedModelError
+from kblam.knowledge import load_encoder
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape, attention_sites
 
@@ -203,3 +204,28 @@ def test_an_adapter_of_other_shapes_does_not_fit() -> None:
         Adapter.for_model(model, replace(good, heads=3))
     with pytest.raises(UnsupportedModelError, match=r"layers \[9\].*\[0, 1, 2\]"):
         Adapter.for_model(model, replace(good, knowledge_layers=(1, 9)))
+
+
+def test_question_updates_are_kept_and_change_questions_only(tmp_path: Path) -> None:
+    encoder = load_encoder("all-MiniLM-L6-v2")
+    adapter = tiny_adapter(tiny_model())
+    assert adapter.question_encoder(encoder) is encoder
+    name = "encoder.layer.0.attention.self.query"
+    adapter.question_updates = {name: (torch.randn(2, 384) / 20, torch.randn(384, 2))}
+    adapter.save(tmp_path)
+    again = Adapter.load(tmp_path)
+    before = encoder.encode(["Where is it?"])
+    asked = again.question_encoder(encoder).encode(["Where is it?"])
+    assert again.question_encoder(encoder) is again.question_encoder(encoder)
+    assert abs(asked - before).max() > 1e-3 and (encoder.encode(["Where is it?"]) == before).all()
+    again.question_updates = {}
+    again.save(tmp_path)
+    assert Adapter.load(tmp_path).question_updates == {}
+
+
+def test_question_updates_for_another_encoder_are_refused() -> None:
+    adapter = tiny_adapter(tiny_model())
+    for name, shape in (("no.such.layer", 384), ("encoder.layer.0.attention.self.query", 100)):
+        adapter.question_updates = {name: (torch.ones(2, shape), torch.ones(384, 2))}
+        with pytest.raises(EncoderError, match="do not fit"):
+            adapter.question_encoder(load_encoder("all-MiniLM-L6-v2"))

@@ -41,7 +41,13 @@ class FakeModel:
     def attach(self, knowledge: Any) -> None:
         self.knowledge = knowledge
 
-    def ask(self, asked: Any, grounding: str = "quote", on_text: Callable[[str], None] | None = None) -> Any:
+    def ask(
+        self,
+        asked: Any,
+        grounding: str = "quote",
+        on_text: Callable[[str], None] | None = None,
+        version: int | None = None,
+    ) -> Any:
         self.asked.append((asked, grounding))
         if isinstance(asked, list):
             return [answered(question, self.refused) for question in asked]

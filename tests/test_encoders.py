@@ -20,7 +20,7 @@ from transformers import BertConfig, BertModel, BertTokenizer, DistilBertConfig,
 
 from kblam.errors import EncoderError
 from kblam.knowledge import encoders, sentence_model
-from kblam.knowledge import endpoint as protocol
+from kblam.knowledge import endpoint as endpoint_module
 from kblam.knowledge.encoders import LocalEncoder, load_encoder
 from kblam.knowledge.remote_encoder import RemoteEncoder
 
@@ -424,7 +424,7 @@ def test_a_refusal_is_not_repeated(endpoint: Endpoint) -> None:
 
 def test_nobody_listens(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint.close()
-    monkeypatch.setattr(protocol, "RETRIES", 0)
+    monkeypatch.setattr(endpoint_module, "RETRIES", 0)
     with pytest.raises(EncoderError, match=r"endpoint at 127\.0\.0\.1 could not be reached for text-embedding-ada-002"):
         load_encoder("OAI", endpoint_url=endpoint.address).encode(["x"])
 
@@ -498,7 +498,7 @@ def test_azure(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, deployment: 
     np.testing.assert_array_equal(encoder.encode(["x"])[0], vector("x", 1536))
     (request,) = endpoint.requests
     name = deployment or "text-embedding-ada-002"
-    assert request["path"] == f"/openai/deployments/{name}/embeddings?api-version={protocol.AZURE_API_VERSION}"
+    assert request["path"] == f"/openai/deployments/{name}/embeddings?api-version={endpoint_module.AZURE_API_VERSION}"
     assert request["headers"]["api-key"] == "azure-key"
     assert encoder.name == "text-embedding-ada-002"
 
@@ -521,7 +521,7 @@ def test_azure_by_the_only_key_and_another_version(endpoint: Endpoint, monkeypat
     ],
 )
 def test_azure_by_its_address(endpoint: Endpoint, address: str, azure: bool) -> None:
-    assert protocol._is_azure(address) is azure
+    assert endpoint_module.is_azure(address) is azure
 
 
 def test_the_bar_is_only_for_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -21,8 +21,9 @@ FLOORS = [
     {"synthesis"},
     {"training"},
     {"evaluation"},
+    {"measuring"},
     {"serving"},
-    {"ask", "cli", "evaluate", "integrate", "kb", "serve", "test", "__main__"},
+    {"ask", "benchmark", "cli", "evaluate", "integrate", "kb", "serve", "synthesize", "test", "train", "__main__"},
 ]
 """A room imports from itself and from lower floors; those of the last floor are the doors."""
 PUBLIC = {"KBLaM": "answering", "Answer": "answering", "Citation": "answering", "KnowledgeBase": "knowledge"}

@@ -12,7 +12,8 @@ from fake_encoder import FakeEncoder
 from kblam import kb
 from kblam.cli import main
 from kblam.knowledge import KnowledgeBase, encoders
-from kblam.knowledge.store import creation, store
+from kblam.knowledge.store import store
+from kblam.knowledge.store.database import is_store
 
 
 @pytest.fixture(autouse=True)
@@ -161,7 +162,7 @@ def test_bad_input_is_one_sentence(facts: Path, tmp_path: Path, capsys: pytest.C
 def test_a_model_directory_is_its_store(facts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     facts.rename(tmp_path / "knowledge")
     assert Said(capsys, "set", tmp_path, "AI", "description", "x").out == "added, version 1\n"
-    assert len(KnowledgeBase.open(tmp_path / "knowledge")) == 1 and creation.is_store(tmp_path / "knowledge")
+    assert len(KnowledgeBase.open(tmp_path / "knowledge")) == 1 and is_store(tmp_path / "knowledge")
 
 
 def test_every_subcommand_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kblam.errors import EncoderError, KnowledgeError
+from kblam.knowledge import changelog
+from kblam.knowledge import rows as pieces_of_rows
 from kblam.knowledge.base import Change, KnowledgeBase
 from kblam.knowledge.triples import Triple
 
@@ -34,6 +36,8 @@ class CountingEncoder:
         self.asked += texts
         return np.array([self.vector(text) for text in texts], dtype=np.float32).reshape(-1, self.width)
 
+
+entities = st.sampled_from("abcd")
 
 AI = Triple("AI", "description", "人工智能是模拟人类智能的技术")
 KBLAM = Triple("KBLaM", "description", "微软开发的知識増強ツール", aliases=("ケービー",), id="7")
@@ -250,6 +254,89 @@ def test_remove() -> None:
     assert len(base) == 0 and base.keys.shape == (0, 6) and base.version == 5
 
 
+def test_removing_moves_the_last_fact_into_the_hole() -> None:
+    encoder = CountingEncoder()
+    base = KnowledgeBase.from_triples([AI, KBLAM, CAPITAL], encoder)
+    base.remove("AI", "description")
+    assert base.triples == [CAPITAL, KBLAM]
+    consistent(base, encoder)
+    base.remove("Mongolia", "capital")
+    assert base.triples == [KBLAM] and base.get("Mongolia", "capital") is None
+    consistent(base, encoder)
+
+
+def test_changes_since_names_the_rows_that_differ() -> None:
+    base = KnowledgeBase.from_triples([AI, KBLAM], CountingEncoder())
+    assert base.changes_since(0) == frozenset()
+    base.set(CAPITAL)
+    assert base.changes_since(0) == {2} and base.changes_since(1) == frozenset()
+    base.set(Triple("AI", "description", "new"))
+    assert base.changes_since(0) == {0, 2} and base.changes_since(1) == {0}
+    base.remove("AI", "description")  # the last row moves into its place
+    assert base.triples == [CAPITAL, KBLAM]
+    assert base.changes_since(0) == {0} and base.changes_since(2) == {0}
+    assert base.changes_since(99) is None and base.changes_since(-1) is None
+
+
+def test_changes_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changelog, "MOST_ROWS", 3)
+    log = changelog.ChangeLog(5)
+    assert log.since(4, 5, 10) is None
+    for version in range(6, 6 + changelog.KEPT + 2):
+        log.add(version, [version])
+    last = 5 + changelog.KEPT + 2
+    assert log.since(6, last, 10**6) is None
+    assert log.since(7, last, 10**6) == set(range(8, last + 1))
+    log.add(last + 1, range(4))
+    assert log.since(last, last + 1, 10) is None and log.since(last + 1, last + 1, 10) == frozenset()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(entities, st.sampled_from("vwxyz"), st.booleans()), max_size=12))
+def test_rows_outside_changes_since_are_the_same(changes: list[tuple[str, str, bool]]) -> None:
+    base = KnowledgeBase.from_triples([Triple(name, "p", "0") for name in "abc"], CountingEncoder())
+    seen = [base.snapshot()]
+    for entity, value, keep in changes:
+        if keep:
+            base.set(Triple(entity, "p", value))
+        elif (entity, "p") in base:
+            base.remove(entity, "p")
+        seen.append(base.snapshot())
+    now = seen[-1]
+    for then in seen:
+        touched = base.changes_since(then.version)
+        assert touched is not None and all(row < len(now.triples) for row in touched)
+        for row in set(range(len(now.triples))) - touched:
+            assert now.triples[row] == then.triples[row]
+            np.testing.assert_array_equal(now.keys[row], then.keys[row])
+            np.testing.assert_array_equal(now.values[row], then.values[row])
+
+
+def test_versions_share_all_pieces_but_those_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces_of_rows, "PIECE", 4)
+    encoder = CountingEncoder()
+    base = KnowledgeBase.from_triples([Triple(f"e{row}", "p", str(row)) for row in range(10)], encoder)
+    first = base.snapshot()
+    base.set(Triple("e5", "p", "new"))
+    second = base.snapshot()
+    shared = [np.shares_memory(first.values, piece) for piece in second.value_rows.pieces]
+    assert shared == [True, False, True]
+    base.set_many([Triple(f"e{row}", "p", str(row)) for row in range(10, 15)])
+    third = base.snapshot()
+    assert [len(piece) for piece in third.key_rows.pieces] == [4, 4, 4, 3]
+    assert np.shares_memory(third.key_rows.pieces[1], second.key_rows.pieces[1])
+    for row in (14, 3, 0, 7, 1):
+        base.remove(f"e{row}", "p")
+        consistent(base, encoder)
+    assert first.triples[5].value == "5" and len(first.keys) == 10
+    np.testing.assert_allclose(first.values[5], encoder.vector("5"), atol=2e-3, rtol=2e-3)
+    for triple in base:
+        base.remove(*triple.identity)
+    assert base.keys.shape == (0, 6)
+    base.set(AI)
+    consistent(base, encoder)
+
+
 def test_merge_replaces_and_adds() -> None:
     encoder = CountingEncoder()
     base = KnowledgeBase.from_triples([AI, KBLAM], encoder)
@@ -276,7 +363,6 @@ def test_vectors_of_two_encoders_are_not_mixed() -> None:
     assert base.triples == [AI] and base.version == 0
 
 
-entities = st.sampled_from("abcd")
 steps = st.one_of(
     st.tuples(st.just("set"), st.lists(st.tuples(entities, st.sampled_from("vwxyz")), max_size=5)),
     st.tuples(st.just("merge"), st.lists(st.tuples(entities, st.sampled_from("vwxyz")), max_size=5)),

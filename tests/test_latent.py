@@ -14,11 +14,11 @@ from kblam.attention.latent import (
     latent_attention,
     latent_scores,
     materialised_attention,
-    mean_head_scores,
     row_statistics,
 )
 from kblam.attention.merge import context_attention, merge
 from kblam.attention.reference import knowledge_keys, rectangular_attention
+from kblam.attention.retrieval import mean_head_scores
 from kblam.attention.topk import gather, gather_rows, select
 
 Form = Callable[..., tuple[Tensor, Tensor]]
@@ -90,8 +90,9 @@ def close(left: Tensor, right: Tensor, tolerance: float = 1e-12) -> None:
     torch.testing.assert_close(left, right, atol=tolerance, rtol=tolerance)
 
 
-def test_statistics_are_those_of_the_built_keys() -> None:
-    case = Case(rows=9)
+@pytest.mark.parametrize("rows", [2, 9])
+def test_statistics_are_those_of_the_built_keys(rows: int) -> None:
+    case = Case(rows)
     raw = case.embeddings[0] @ case.key_weight.T + case.key_bias
     mean, inverse = row_statistics(case.embeddings[0], case.key_weight, case.key_bias, EPS)
     close(mean, raw.mean(1))

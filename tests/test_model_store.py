@@ -13,6 +13,7 @@ import pytest
 
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.evidence import Reader
+from kblam.cli import main
 from kblam.errors import KnowledgeError
 from kblam.integrate import integrate
 from kblam.knowledge import save_directory
@@ -123,6 +124,20 @@ def test_integrate_writes_a_store_and_keeps_history(tmp_path: Path) -> None:
     assert "Ulaanbaatar" in answer.text and answer.version == 4
 
 
+def test_a_store_is_asked_and_integrated_with_its_history(
+    store: StoredKnowledge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.set(Triple("Mongolia", "capital", "Reykjavík"))
+    for version, city in (("1", "Ulaanbaatar"), ("2", "Reykjavík")):
+        main(["ask", QUESTION, "--kb", str(store.directory), "--version", version, "--json"])
+        answer = json.loads(capsys.readouterr().out)
+        assert city in answer["answer"] and answer["knowledge"]["version"] == int(version)
+    integrate("default", store.directory, tmp_path / "model")
+    main(["evaluate", "--question", QUESTION, "--model", str(tmp_path / "model"), "--version", "1"])
+    assert "Ulaanbaatar" in capsys.readouterr().out
+    assert store.version == 2
+
+
 def test_a_model_that_kblam_0_1_wrote_is_read_and_left_as_it_was(tmp_path: Path) -> None:
     integrate("default", _file(tmp_path), tmp_path / "old")
     knowledge = KnowledgeBase.from_file(tmp_path / "old" / "knowledge")
@@ -154,25 +169,25 @@ def test_four_that_ask_while_one_writes_get_answers_of_the_version_they_name(
 ) -> None:
     """As in test_store_processes, but through the model: the text of the answer, in its version."""
     cities = ["Ulaanbaatar", "Darkhan", "Erdenet", "Choibalsan", "Khovd"]
-    commits, wrong, asked = 1000, [], []
-    done = threading.Event()
+    commits, readers, done = 1000, 4, threading.Event()
+    models = [KBLaM.from_pretrained("default") for _ in range(readers)]  # transformers loads one at a time
+    asked: list[list[tuple[int, str]]] = [[] for _ in range(readers)]
 
-    def ask() -> None:
-        mine = KBLaM.from_pretrained("default")
+    def ask(model: KBLaM, answers: list[tuple[int, str]]) -> None:
         with KnowledgeBase.open(store.directory) as base:
-            mine.attach(base)
+            model.attach(base)
             while not done.is_set():
-                answer = mine.ask(QUESTION)
-                asked.append(answer.version)
-                if cities[(answer.version - 1) % len(cities)] not in answer.text:
-                    wrong.append((answer.version, answer.text))
+                answer = model.ask(QUESTION)
+                answers.append((answer.version, answer.text))
 
-    readers = [threading.Thread(target=ask) for _ in range(4)]
-    for reader in readers:
-        reader.start()
+    threads = [threading.Thread(target=ask, args=pair) for pair in zip(models, asked, strict=True)]
+    for thread in threads:
+        thread.start()
     for version in range(2, commits + 2):
         store.set(Triple("Mongolia", "capital", cities[(version - 1) % len(cities)]))
     done.set()
-    for reader in readers:
-        reader.join()
-    assert wrong == [] and len(set(asked)) > 4
+    for thread in threads:
+        thread.join()
+    for answers in asked:
+        assert len({version for version, _ in answers}) > 3
+        assert [text for version, text in answers if cities[(version - 1) % len(cities)] not in text] == []

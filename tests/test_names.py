@@ -61,7 +61,7 @@ def test_a_common_word_is_a_name_only_when_written_like_it(names: Names) -> None
 def test_rows_of_a_mention_are_the_entitys(names: Names) -> None:
     (mention,) = names.mentions("the capital of USA")
     assert mention.rows == (2 * len(ENTITIES),)
-    assert names.siblings(0) == [0, 1]
+    assert names.siblings(0) == (0, 1)
 
 
 def test_each_belongs_to_the_verb(names: Names) -> None:

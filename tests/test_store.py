@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from kblam.errors import EncoderError, KnowledgeError
 from kblam.knowledge import KnowledgeBase, Triple
 from kblam.knowledge.base import Change
 from kblam.knowledge.files import read_triples
+from kblam.knowledge.store import view
 from kblam.knowledge.store.store import StoredKnowledge, write_store
 
 AI = Triple("AI", "description", "人工智能是模拟人类智能的技术")
@@ -183,6 +185,23 @@ def test_threads_share_a_store(store: StoredKnowledge) -> None:
     for thread in threads:
         thread.join()
     assert wrong == [] and store.version == len(store) == 80 and store.check().problems == ()
+
+
+def test_what_takes_long_does_not_keep_others_waiting(store: StoredKnowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.set_many([AI, FUJI])
+    store.set(CAPITAL)
+    asked: list[tuple[int, int]] = []
+    slow = view.facts_as_of
+
+    def slowly(*arguments: Any) -> Any:
+        # Another thread asks meanwhile; it would wait for ever if the past held the connection.
+        thread = threading.Thread(target=lambda: asked.append((store.snapshot().version, store.version)))
+        thread.start()
+        thread.join(timeout=20)
+        return slow(*arguments)
+
+    monkeypatch.setattr(view, "facts_as_of", slowly)
+    assert store.at(1).triples == (AI, FUJI) and asked == [(2, 2)]
 
 
 def test_conflicts_are_listed(store: StoredKnowledge) -> None:

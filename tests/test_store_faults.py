@@ -17,7 +17,7 @@ import pytest
 from fake_encoder import FakeEncoder, check_vectors, vector
 
 from kblam.errors import EncoderError, KnowledgeError
-from kblam.knowledge import KnowledgeBase, Triple
+from kblam.knowledge import KnowledgeBase, Triple, embed_file
 from kblam.knowledge.store import changes, columns, database, view
 from kblam.knowledge.store.database import FILE
 from kblam.knowledge.store.store import StoredKnowledge
@@ -351,6 +351,19 @@ def test_a_directory_of_kblam_0_1_gets_a_store_beside_its_files(tmp_path: Path) 
     assert {name: (old / name).read_bytes() for name in before} == before
     with opened(old) as store:
         assert store.version == 2
+
+
+def test_vectors_are_not_written_over_a_store(tmp_path: Path, facts: Path) -> None:
+    old = tmp_path / "old"
+    KnowledgeBase.from_triples(FACTS, FakeEncoder()).save(old)
+    opened(old).close()
+    (tmp_path / "new.json").write_text('{"entity": "a", "description": "b"}', encoding="utf-8")
+    for directory in (old, facts):
+        with pytest.raises(KnowledgeError, match="holds a store and is left alone"):
+            KnowledgeBase.from_triples([NEW], FakeEncoder()).save(directory)
+        with pytest.raises(KnowledgeError, match="holds a store and is left alone"):
+            embed_file(tmp_path / "new.json", directory, FakeEncoder())
+        assert len(opened(directory)) == 40
 
 
 def test_a_damaged_old_directory_gets_no_store(tmp_path: Path) -> None:

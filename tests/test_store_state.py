@@ -14,8 +14,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kblam.errors import KnowledgeError
-from kblam.knowledge import KnowledgeBase, Snapshot, Triple
-from kblam.knowledge.store import columns, view
+from kblam.knowledge import KnowledgeBase, Snapshot, Triple, rows
+from kblam.knowledge.store import view
 from kblam.knowledge.store.columns import FOLDER
 
 entities = st.sampled_from(["AI", "ai", "蒙古", "O'Neil; --", "%_", "e5"])
@@ -149,7 +149,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
             or not np.array_equal(earlier.keys[row], now.keys[row])
             or not np.array_equal(earlier.values[row], now.values[row])
         }
-        assert differing <= rows and rows >= set(range(len(earlier.triples), len(now.triples)))
+        assert differing <= rows <= set(range(len(now.triples)))
+        assert rows >= set(range(len(earlier.triples), len(now.triples)))
 
     @rule()
     def snapshots_do_not_change(self) -> None:
@@ -192,13 +193,13 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
 
 class StoreWithHastyCache(StoreAgainstDictionary):
-    """The column cache is outgrown after two changes, so that each way of renewing it is taken."""
+    """The column cache is outgrown after two changes and pieces after two rows, so that every way is taken."""
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(columns, "SPARE", 1)
-        self.patch.setattr(view, "allowance", lambda rows: 2)
+        self.patch.setattr(rows, "PIECE", 2)
+        self.patch.setattr(view, "allowance", lambda _: 2)
 
     def teardown(self) -> None:
         super().teardown()

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from tiny_training import WordsEncoder, tiny_llama
+from transformers import AutoTokenizer
 
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import SHIPPED
 from kblam.synthesis.facts import HELD_OUT_PROPERTIES, make_facts
 from kblam.synthesis.questions import ask_about, ask_two
+from kblam.training.lessons import Mixture
+from kblam.training.losses import Weights, tokenise
 from kblam.training.prior import train_prior
 from kblam.training.questions import Practice, make_exam, make_practice
-from kblam.training.vectors import Schedule, tokenise, train_vectors
-
-
-class WordsEncoder:
-    """An encoder that adds up a random vector for each word."""
-
-    name, width = "words", 32
-
-    def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
-        total = np.stack([sum((self._word(word) for word in text.lower().split()), np.zeros(32)) for text in texts])
-        return (total / np.linalg.norm(total, axis=1, keepdims=True).clip(1e-9)).astype(np.float32)
-
-    def _word(self, word: str) -> np.ndarray:
-        return np.random.default_rng(sum(map(ord, word))).standard_normal(32)
+from kblam.training.vectors import Schedule, train_vectors
 
 
 def test_facts_are_distinct_and_come_from_the_seed() -> None:
@@ -94,15 +82,14 @@ def test_training_the_prior_finds_more_rows(seed: int) -> None:
 def test_training_vectors_learns_and_leaves_the_base_alone() -> None:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED / "base")
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    base = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape)).eval()
+    base = tiny_llama()
     before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
     practice = make_practice(make_facts(60, 0), WordsEncoder(), 0, progress=False)
     config = AdapterConfig("words", 32, "tiny", (0, 1), retrieval_layer=0, **attention_shape(base, (0, 1)))
     adapter = Adapter.for_model(base, config)
     reading = {name: tensor.clone() for name, tensor in adapter.state_dict().items() if name.startswith("question_")}
     losses: list[dict[str, float]] = []
-    schedule = Schedule(steps=40, batch=8, rows=40, top_k=8, warmup=5)
+    schedule = Schedule(steps=40, batch=8, warmup=5, mixture=Mixture(first_rows=20, rows=40), weights=Weights(top_k=8))
     train_vectors(base, tokenizer, adapter, practice, schedule, lambda step, values: losses.append(values))
     assert sum(loss["answer"] for loss in losses[-5:]) < sum(loss["answer"] for loss in losses[:5])
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.state_dict().items())

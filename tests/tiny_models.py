@@ -17,6 +17,7 @@ from kblam.models.active import ActiveKnowledge
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
 from kblam.models.inject import inject
+from kblam.models.slots import REACH
 
 VOCABULARY, WIDTH = 61, 12
 _COMMON = {
@@ -88,7 +89,7 @@ def tiny_adapter(model: Any, layers: tuple[int, ...] = (1, 2), **options: Any) -
     )
     adapter = Adapter.for_model(model, config)
     for name, parameter in adapter.named_parameters():
-        if name not in ("query_weight", "key_weight", "value_weight"):
+        if name.rpartition(".")[2] not in ("query_weight", "key_weight", "value_weight"):
             parameter.data.normal_()
     adapter.value_weight.data.mul_(4)
     return adapter.requires_grad_(False)
@@ -125,6 +126,27 @@ def reference_similarity(question: Tensor, embeddings: Tensor, turn: Tensor) -> 
     return torch.einsum("bd,ed,me->bm", question, turn, embeddings) / lengths
 
 
+def reference_slots(
+    model: Any, adapter: Adapter, index: int, rows: list[list[int]], shares: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keys (H, n, d), values (H, n, v) and biases (n,) of all tokens of some rows' values, one by one."""
+    maps, heads, table = adapter.value_slots, adapter.config.heads, model.get_input_embeddings().weight
+    assert maps is not None
+
+    def unit(vector: Tensor) -> Tensor:
+        return vector / (vector.square().mean() + 1e-12).sqrt()
+
+    keys, values, biases = [], [], []
+    for row, tokens in enumerate(rows):
+        for place, token in enumerate(tokens):
+            before = [place - back for back in range(1, REACH + 1)]
+            parts = [unit(table[tokens[at]] if at >= 0 else maps.opening) for at in before]
+            keys.append((maps.key_weight[index] @ torch.cat(parts)).view(heads, -1))
+            values.append((maps.value_weight[index] @ unit(table[token])).view(heads, -1))
+            biases.append(maps.sharpness[index] * shares[row].log())
+    return torch.stack(keys, 1), torch.stack(values, 1), torch.stack(biases)
+
+
 @contextmanager
 def reference_attention(
     model: Any,
@@ -135,10 +157,13 @@ def reference_attention(
     mask: Tensor,
     chosen: Tensor | None = None,
     prior: Tensor | None = None,
+    slots: list[list[list[int]]] | None = None,
+    shares: Tensor | None = None,
 ) -> Iterator[None]:
     """Make a model attend to knowledge by the reference: all keys and values built, one softmax, an eager mask.
 
-    Shapes: question (B, D), mask (B, T), chosen (B, k) rows or None for all, prior (B, M).
+    Shapes: question (B, D), mask (B, T), chosen (B, k) rows or None for all, prior (B, M), shares (B, k) of the chosen
+    rows, which then weigh them. slots: the token ids of the values of the first chosen rows, B lists of R lists.
     """
     config, batch = adapter.config, mask.shape[0]
     if chosen is None:
@@ -166,17 +191,35 @@ def reference_attention(
                 for tensor, width in ((all_keys, config.head_dim), (all_values, config.value_head_dim))
             )
             bias = torch.zeros(batch, len(keys)) if prior is None else prior
-            if adapter.beta_key is not None and adapter.beta_value is not None:
+            if shares is None and adapter.beta_key is not None and adapter.beta_value is not None:
                 bias = bias + adapter.beta_key[slot] * similarity(keys, adapter.question_key)
                 bias = bias + adapter.beta_value[slot] * similarity(values, adapter.question_value)
             if config.length_scale is not None:
                 bias = bias + torch.tensor(config.length_scale / chosen.shape[1]).log()
-            bias = bias.gather(1, chosen)
+            bias = bias.gather(1, chosen) if shares is None else shares.log()
             if adapter.null_key is not None and adapter.null_offset is not None:
                 null = adapter.null_key[slot].expand(batch, 1, -1, -1).transpose(1, 2)
                 rows = torch.cat([rows, null], 2)
                 row_values = torch.cat([row_values, torch.zeros_like(row_values[:, :, :1])], 2)
                 bias = torch.cat([bias, adapter.null_offset[slot].expand(batch, 1)], 1)
+            if slots is not None and layer in config.slot_layers:
+                assert shares is not None
+                index = config.slot_layers.index(layer)
+                slot_query = reference_query(
+                    module, adapter.value_slots.query_weight[index], None, entered[layer], config.heads
+                )
+                pairs = [
+                    reference_slots(model, adapter, index, row, share) for row, share in zip(slots, shares, strict=True)
+                ]
+                slot_keys, slot_values, slot_bias = (torch.stack(parts) for parts in zip(*pairs, strict=True))
+                # One query for both kinds of keys: each kind is zero where the query is the other's.
+                knowledge_query = torch.cat([knowledge_query, slot_query], -1)
+                rows, slot_keys = (
+                    torch.nn.functional.pad(rows, (0, config.head_dim)),
+                    torch.nn.functional.pad(slot_keys, (config.head_dim, 0)),
+                )
+                rows, row_values = torch.cat([rows, slot_keys], 2), torch.cat([row_values, slot_values], 2)
+                bias = torch.cat([bias, slot_bias], 1)
             bias = bias[:, None, None, :]
         if getattr(module, "sinks", None) is not None:
             # A sink scores the same for every query and has a zero value: a row with a zero key and a bias per head.

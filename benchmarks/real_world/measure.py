@@ -11,28 +11,24 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rank_bm25 import BM25Okapi
 
 from kblam import Answer, KBLaM, KnowledgeBase
+from kblam.evaluation.intervals import Share, best_balanced
+from kblam.evaluation.rivals import Found, rivals
+from kblam.evaluation.suite import holds
 
 HERE = Path(__file__).parent
 KINDS = ("plain", "paraphrased", "two", "unanswerable")
 
 
 def interval(right: int, count: int) -> str:
-    """A share with its 95% Wilson interval."""
-    if count == 0:
-        return "-"
-    z, share = 1.96, right / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * ((share * (1 - share) + z * z / (4 * count)) / count) ** 0.5 / (1 + z * z / count)
-    return f"{share:.3f} ({middle - half:.3f}-{middle + half:.3f})"
+    """A share with its 95% interval."""
+    return str(Share(right, count))
 
 
 def load(suffix: str, count: int, seed: int) -> tuple[KnowledgeBase, list[dict[str, Any]]]:
@@ -46,43 +42,13 @@ def load(suffix: str, count: int, seed: int) -> tuple[KnowledgeBase, list[dict[s
     ]
 
 
-def holds(text: str, value: str) -> bool:
-    """True when the text contains the value, as whole words."""
-    return re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None or (len(value) > 3 and value in text)
-
-
-def balanced(scores: np.ndarray[Any, Any], answerable: np.ndarray[Any, Any]) -> float:
-    """Balanced accuracy at the threshold that suits these scores best."""
-    thresholds = np.unique(scores)
-    return max(float(((scores[answerable] > at).mean() + (scores[~answerable] <= at).mean()) / 2) for at in thresholds)
-
-
-def rivals(
-    base: KnowledgeBase, questions: list[dict[str, Any]]
-) -> dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-    """Best row and its score for each question, by retriever."""
-    texts = [question["question"] for question in questions]
-    dense = base.encoder.encode(texts) @ np.asarray(base.keys, dtype=np.float32).T
-    words = [
-        re.findall(r"\w", text) if re.search("[\u3040-\u9fff]", text) else re.findall(r"\w+", text.lower())
-        for text in texts
-    ]
-    rows = [f"{triple.key_text} {triple.value}" for triple in base]
-    split = [
-        re.findall(r"\w", row) if re.search("[\u3040-\u9fff]", row) else re.findall(r"\w+", row.lower()) for row in rows
-    ]
-    index = BM25Okapi(split)
-    bm25 = np.stack([index.get_scores(query) for query in words])
-    return {name: (scores.argmax(1), scores.max(1)) for name, scores in (("dense", dense), ("BM25", bm25))}
-
-
 def _graded(
     kind: str,
     mine: list[int],
     base: KnowledgeBase,
     questions: list[dict[str, Any]],
     answers: list[Answer],
-    found: dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
+    found: dict[str, Found],
 ) -> dict[str, Any]:
     """The numbers of one kind of question."""
 
@@ -106,9 +72,9 @@ def _graded(
         [right and not answer.corrected for right, answer in zip(exact, given, strict=True)]
     )
     if kind != "two":
-        for name, (rows, _) in found.items():
+        for name, best in found.items():
             numbers[name] = share(
-                [base.triples[rows[index]] == needed[0] for index, needed in zip(mine, facts, strict=True)]
+                [base.triples[best.rows[index, 0]] == needed[0] for index, needed in zip(mine, facts, strict=True)]
             )
     numbers["wrong"] = [
         (answer.question, answer.text) for answer, right in zip(given, exact, strict=True) if not right
@@ -127,7 +93,7 @@ def measure(model: KBLaM, suffix: str, options: argparse.Namespace) -> dict[str,
             [question["question"] for question in questions[start : start + 16]], grounding=options.grounding
         )
     seconds = time.perf_counter() - began
-    found = rivals(base, questions)
+    found = rivals(base, [question["question"] for question in questions], 1)
     table: dict[str, Any] = {"facts": len(base), "seconds per question": round(seconds / len(questions), 3)}
     for kind in KINDS:
         mine = [index for index, question in enumerate(questions) if question["kind"] == kind]
@@ -136,8 +102,9 @@ def measure(model: KBLaM, suffix: str, options: argparse.Namespace) -> dict[str,
     truth = np.array([questions[index]["kind"] != "unanswerable" for index in single])
     refused = np.array([answers[index].refused for index in single])
     table["refusal balanced accuracy"] = round(float(((~refused[truth]).mean() + refused[~truth].mean()) / 2), 3)
-    for name, (_, scores) in found.items():
-        table[f"refusal balanced accuracy, {name} at its best threshold"] = round(balanced(scores[single], truth), 3)
+    for name, best in found.items():
+        at_best = best_balanced(best.scores[single], truth)
+        table[f"refusal balanced accuracy, {name} at its best threshold"] = round(at_best, 3)
     return table
 
 

@@ -143,6 +143,15 @@ def measure_answer(facts: list[Triple], folder: Path) -> Iterator[Figure]:
         fact = facts[len(facts) // 2]
         question = f"What is the {fact.property} of {fact.entity}?"
         yield "first answer after attaching", seconds(lambda: assert_answers(model.ask(question), fact)), None
+        changed = [facts[row * (len(facts) // CHANGES)] for row in range(100)]
+
+        def change_and_follow(row: int) -> Took:
+            store.set(Triple(changed[row].entity, changed[row].property, facts[row + 3].value))
+            return seconds(model._current)
+
+        follows = [change_and_follow(row) for row in range(100)]
+        yield "the model takes over one commit, median", middle(follows), 0.100
+        yield "the model takes over one commit, longest", max(follows, key=lambda took: took.clock), 0.100
         yield "next answer", median(lambda row: assert_answers(model.ask(question), fact), 5), None
 
 

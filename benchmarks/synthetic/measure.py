@@ -11,22 +11,17 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from real_world.measure import interval  # the other benchmark's arithmetic
-
 from kblam import KBLaM, KnowledgeBase
+from kblam.evaluation.intervals import Share
+from kblam.evaluation.suite import value_kind
 from kblam.synthesis.facts import HELD_OUT_PROPERTIES, make_facts
 from kblam.synthesis.properties import PROPERTIES
 from kblam.synthesis.questions import Question, paraphrased_question, plain_question
-
-WORDY = 24
-"""Characters of a value without digits that count as a few plain words."""
 
 
 def questions_about(base: KnowledgeBase, count: int, seed: int) -> dict[str, list[Question]]:
@@ -54,11 +49,11 @@ def measure(model: KBLaM, size: int, options: argparse.Namespace) -> dict[str, A
         first = [row for rows in looked for row in rows]
         dense = (base.encoder.encode(texts) @ np.asarray(base.keys, dtype=np.float32).T).argmax(1)
         table[kind] = {
-            "attention top-1": interval(
-                sum(base.triples[row] == fact for row, fact in zip(first, right, strict=True)), len(texts)
+            "attention top-1": str(
+                Share(sum(base.triples[row] == fact for row, fact in zip(first, right, strict=True)), len(texts))
             ),
-            "dense top-1": interval(
-                sum(base.triples[row] == fact for row, fact in zip(dense, right, strict=True)), len(texts)
+            "dense top-1": str(
+                Share(sum(base.triples[row] == fact for row, fact in zip(dense, right, strict=True)), len(texts))
             ),
         }
         if size <= options.tokens_up_to:
@@ -68,22 +63,15 @@ def measure(model: KBLaM, size: int, options: argparse.Namespace) -> dict[str, A
                 for answer in model.ask(texts[at : at + 16], grounding="tokens")
             ]
             table[kind]["tokens-only value exact"] = {
-                name: interval(sum(fact.value in answer.text for answer, fact in pairs), len(pairs))
+                name: str(Share(sum(fact.value in answer.text for answer, fact in pairs), len(pairs)))
                 for name, pairs in _by_length(list(zip(said, right, strict=True))).items()
             }
     return table
 
 
 def _by_length(pairs: list[Any]) -> dict[str, list[Any]]:
-    digits = [pair for pair in pairs if any(character.isdigit() for character in pair[1].value)]
-    words = [pair for pair in pairs if pair not in digits]
-    short = [pair for pair in words if len(pair[1].value) <= WORDY]
-    return {
-        "all": pairs,
-        "with digits": digits,
-        "short words": short,
-        "longer": [pair for pair in words if pair not in short],
-    }
+    kinds = ("with digits", "short words", "long words")
+    return {"all": pairs} | {kind: [pair for pair in pairs if value_kind(pair[1].value) == kind] for kind in kinds}
 
 
 def main() -> None:

@@ -35,12 +35,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="default (the model that ships), a directory that integrate wrote, or a Hugging Face folder or hub name",
     )
-    parser.add_argument("--kb", metavar="FILE", help="facts to answer from, beside those that the model has")
+    parser.add_argument(
+        "--kb", metavar="FILE", help="facts (a file or a store) to answer from, beside those that the model has"
+    )
     parser.add_argument(
         "--grounding",
         choices=("quote", "tokens"),
         default="quote",
         help="quote (default): the model also reads the facts that its attention chose; tokens: only their vectors",
+    )
+    parser.add_argument(
+        "--version", type=int, metavar="N", help="answer as of version N of the store (the present one)"
     )
     parser.add_argument("--json", action="store_true", help="print each answer as one JSON object on a line")
 
@@ -113,7 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(piece, end="", flush=True)
 
     live = sys.stdout.isatty() and not options.json
-    answer = model.ask(options.question, grounding=options.grounding, on_text=write if live else None)
+    answer = model.ask(
+        options.question, grounding=options.grounding, on_text=write if live else None, version=options.version
+    )
     show(answer, options.json, streamed=bool(pieces))
     if example:
         print(f"\nThese are {answer.rows} example facts; give your own with --kb FILE.", file=sys.stderr)

@@ -16,6 +16,7 @@ from kblam.errors import EncoderError
 from kblam.knowledge import DEFAULT_ENCODER, Change, KnowledgeBase
 from kblam.knowledge.aside import check_replaceable
 from kblam.knowledge.files import FACT_SUFFIXES
+from kblam.knowledge.store.database import is_store
 from kblam.models.pretrained import DEFAULT_MODEL, DESCRIPTION, Enhancement, read_enhancement, save_enhanced
 
 __all__ = ["combine", "integrate", "main"]
@@ -29,7 +30,8 @@ def integrate(model: str, kb: str | Path, output: str | Path) -> Change:
     """Write a model directory whose knowledge is the model's own and the file's, without loading base weights.
 
     model: `default`, a directory that this function wrote, a Hugging Face model directory or hub name.
-    kb: facts (.json, .jsonl, .csv) or their vectors (.npy, a directory); for a fact that both have, the file's counts.
+    kb: facts (.json, .jsonl, .csv, .parquet), their vectors (.npy, a directory), or a store, whose history a model
+    without knowledge takes over; for a fact that both have, the file's counts.
     Raises ModelError, KnowledgeError, EncoderError or InputError before anything is written.
     """
     output = Path(output)
@@ -47,6 +49,8 @@ def integrate(model: str, kb: str | Path, output: str | Path) -> Change:
 def combine(enhancement: Enhancement, kb: str | Path) -> tuple[KnowledgeBase, Change]:
     """Return the model's knowledge with the file's facts in it, in memory, and what that changed.
 
+    For a model without knowledge of its own, a store is returned as it is, with its history.
+
     Raises EncoderError when the file's vectors are not by the encoder that the model reads.
     """
     new = _facts_for(enhancement, kb)
@@ -58,8 +62,12 @@ def combine(enhancement: Enhancement, kb: str | Path) -> tuple[KnowledgeBase, Ch
 
 def _facts_for(enhancement: Enhancement, kb: str | Path) -> KnowledgeBase:
     wanted = _encoder_name(enhancement)
-    texts = Path(kb).suffix.lower() in FACT_SUFFIXES
-    new = KnowledgeBase.from_file(kb, encoder=(wanted or DEFAULT_ENCODER) if texts else None, progress=True)
+    new: KnowledgeBase
+    if is_store(Path(kb)):
+        new = KnowledgeBase.open(kb)
+    else:
+        texts = Path(kb).suffix.lower() in FACT_SUFFIXES
+        new = KnowledgeBase.from_file(kb, encoder=(wanted or DEFAULT_ENCODER) if texts else None, progress=True)
     if wanted is not None and new.encoder_name != wanted:
         made_by = new.encoder_name or "an encoder that it does not name"
         raise EncoderError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kblam.answering.answer import Answer
-from kblam.answering.decoding import Decoder
+from kblam.answering.speech import Speech
 from kblam.models.active import ActiveKnowledge, Recorder
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def attention_of(model: KBLaM, answer: Answer) -> SeenFacts | None:
 
     The mean over heads and over the layers that knowledge enters. None for a model without an adapter.
     """
-    if model.adapter is None or model.injection is None or not answer.citations:
+    if model.adapter is None or model.speech.injection is None or not answer.citations:
         return None
     reader = model.reader(answer.version)
     if not reader.snapshot.triples:
@@ -50,30 +50,30 @@ def attention_of(model: KBLaM, answer: Answer) -> SeenFacts | None:
     reading = reader.read([answer.question])
     best = reader.scores(reading)[0].topk(min(model.adapter.config.top_k, len(rows))).indices.tolist()
     selected = list(dict.fromkeys([*cited, *best]))
-    decoder = model.decoder
-    inputs = decoder.encode([decoder.chat(answer.question)])
+    speech = model.speech
+    inputs = speech.encode([answer.question])
     start = inputs["input_ids"].shape[1]
-    said = decoder.tokenizer(answer.text, add_special_tokens=False)["input_ids"][:MOST_TOKENS]
+    said = speech.tokenizer(answer.text, add_special_tokens=False)["input_ids"][:MOST_TOKENS]
     ids = torch.cat([inputs["input_ids"], inputs["input_ids"].new_tensor([said])], 1)
     recorder = Recorder(layers=model.adapter.config.knowledge_layers, every_position=True)
     attended = ActiveKnowledge(reader.latents, reading.embedding, selected=ids.new_tensor([selected]))
-    with model.injection.attend(attended, recorder):
+    with model.speech.injection.attend(attended, recorder):
         model.base(ids, use_cache=False)
     layers = [records[0].weights()[0].mean(0) for records in recorder.attention.values()]
     # The position before a token is the one that chose it.
     seen = torch.stack(layers).float().mean(0)[start - 1 : start - 1 + len(said)]
     shares = (seen / seen.sum(-1, keepdim=True).clamp(min=1e-9))[:, : len(cited)]
-    pieces = _pieces(decoder, said)
+    pieces = _pieces(speech, said)
     weights = [[round(float(share), 4) for share in shares[start:end].mean(0)] for _, start, end in pieces]
     return SeenFacts([text for text, _, _ in pieces], list(range(len(cited))), weights)
 
 
-def _pieces(decoder: Decoder, tokens: list[int]) -> list[tuple[str, int, int]]:
+def _pieces(speech: Speech, tokens: list[int]) -> list[tuple[str, int, int]]:
     """Text, first token and last: one token each, or the several that a character is made of."""
     pieces: list[tuple[str, int, int]] = []
     begun = 0
     for end in range(1, len(tokens) + 1):
-        text = str(decoder.tokenizer.decode(tokens[begun:end]))
+        text = str(speech.tokenizer.decode(tokens[begun:end]))
         if not text.endswith("\ufffd") or end == len(tokens):
             pieces.append((text, begun, end))
             begun = end

@@ -6,18 +6,23 @@ Shapes: n questions, M knowledge rows, D embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kblam.answering.names import Mention, Names, asked_property
+from kblam.answering.properties import Properties
+from kblam.answering.vectors import read_rows, reread_rows
 from kblam.attention.latent import Latents
-from kblam.knowledge import Encoder, Snapshot
+from kblam.attention.topk import gather, gather_rows, select
+from kblam.knowledge import Encoder, KnowledgeBase, Snapshot
+from kblam.models.active import RESCORED
 from kblam.models.adapter import EVIDENCE, Adapter
 
-__all__ = ["Reader", "Reading"]
+__all__ = ["Reader", "Reading", "follow"]
 
 
 CERTAIN = 0.95
@@ -33,46 +38,66 @@ class Reading:
     """(n, D)."""
     masked: Tensor
     """(n, D): the questions with `it` in place of the names in them."""
-    named: Tensor
-    """What the names in the questions add to the scores, (n, M)."""
+    bonuses: tuple[tuple[Tensor, Tensor], ...]
+    """For each question the rows whose entity it names, (r,), and what that adds to their scores, (r,)."""
+    count: int
+    """M."""
+
+    @property
+    def named(self) -> Tensor:
+        """What the names in the questions add to the scores, (n, M)."""
+        named = torch.zeros(len(self.texts), self.count, device=self.embedding.device)
+        for scores, (rows, bonus) in zip(named, self.bonuses, strict=True):
+            scores[rows] = bonus
+        return named
 
 
 class Reader:
     """Reads questions against one version of a knowledge base."""
 
-    def __init__(self, adapter: Adapter, snapshot: Snapshot, encoder: Encoder) -> None:
+    def __init__(self, adapter: Adapter, snapshot: Snapshot, encoder: Encoder, coarse: bool = False) -> None:
         self.adapter = adapter
         self.snapshot = snapshot
         self.encoder = encoder
+        self.question_encoder = adapter.question_encoder(encoder)
         self.names = Names(snapshot.triples)
-        self._properties: dict[str, Tensor] = {}
-        """Embeddings of `the PROPERTY of it`, made when first needed."""
-        device = adapter.key_weight.device
-        with torch.no_grad():
-            keys, values = (
-                torch.from_numpy(array.astype("float32")).to(device) for array in (snapshot.keys, snapshot.values)
-            )
-            self.latents: Latents = adapter.latents(keys, values)
+        self._properties = Properties(self.encode)
+        self.latents: Latents = read_rows(adapter, snapshot, coarse)
 
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """(n, D)."""
-        return torch.from_numpy(self.encoder.encode(list(texts))).to(self.adapter.key_weight.device)
+    def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
+        """A reader of another version that may differ from this one in the touched rows, made from this one."""
+        reader = copy(self)
+        reader.snapshot = snapshot
+        reader.names = self.names.changed(snapshot.triples, touched)
+        reader.latents = reread_rows(self.adapter, self.latents, snapshot, touched)
+        return reader
+
+    def encode(self, texts: Sequence[str], encoder: Encoder | None = None) -> Tensor:
+        """(n, D), by the knowledge's encoder if no other is given."""
+        vectors = (encoder or self.encoder).encode(list(texts))
+        return torch.from_numpy(vectors).to(self.adapter.key_weight.device)
 
     @torch.no_grad()
     def read(self, questions: Sequence[str]) -> Reading:
         """Embed the questions and find the names in them."""
         mentions = [self.names.mentions(question) for question in questions]
         masked = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
-        embeddings = self.encode([*questions, *masked])
-        named = torch.zeros(len(questions), len(self.snapshot.triples), device=embeddings.device)
-        bonus = self.adapter.name_bonus
+        embeddings = self.encode([*questions, *masked], self.question_encoder)
+        bonuses = []
         for index, (question, found) in enumerate(zip(questions, mentions, strict=True)):
             rows = sorted({row for mention in found for row in mention.rows})
-            if rows and bonus is not None:
-                hits = named.new_tensor([float(self.names.named_property(question, row)) for row in rows])
-                alone = self._masked_scores(embeddings[len(questions) + index, None], rows)[0]
-                named[index, rows] = bonus[0] + bonus[1] * hits + bonus[2] * alone
-        return Reading(tuple(questions), embeddings[: len(questions)], embeddings[len(questions) :], named)
+            bonuses.append(self._bonus(question, rows, embeddings[len(questions) + index, None]))
+        half = len(questions)
+        return Reading(tuple(questions), embeddings[:half], embeddings[half:], tuple(bonuses), len(self.latents))
+
+    def _bonus(self, question: str, rows: list[int], masked: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows named and what is added to their scores; masked (1, D)."""
+        bonus = self.adapter.name_bonus
+        if not rows or bonus is None:
+            return torch.empty(0, dtype=torch.long, device=masked.device), masked.new_empty(0)
+        hits = masked.new_tensor([float(self.names.named_property(question, row)) for row in rows])
+        alone = self._masked_scores(masked, rows)[0]
+        return torch.tensor(rows, device=masked.device), bonus[0] + bonus[1] * hits + bonus[2] * alone
 
     def _masked_scores(self, masked: Tensor, rows: Sequence[int]) -> Tensor:
         """Prior scores of masked questions (n, D) with rows whose entity is masked too, (n, len(rows))."""
@@ -80,32 +105,40 @@ class Reader:
 
     def _alone(self, rows: Sequence[int]) -> Latents:
         names = [self.snapshot.triples[row].property for row in rows]
-        fresh = list(dict.fromkeys(name for name in names if name not in self._properties))
-        if fresh:
-            self._properties.update(zip(fresh, self.encode([f"the {name} of it" for name in fresh]), strict=True))
-        return self.adapter.latents(
-            torch.stack([self._properties[name] for name in names]), self.latents.values[list(rows)]
-        )
+        values = gather(self.latents, torch.tensor([list(rows)], device=self.latents.mean.device)).values[0]
+        return self.adapter.latents(self._properties.embed(names), values.float())
+
+    def _prior(self, question: Tensor, rows: Sequence[int]) -> Tensor:
+        """Prior scores of one question (D,) with some rows, (len(rows),)."""
+        chosen = gather(self.latents, torch.tensor([list(rows)], device=question.device))
+        return self.adapter.prior_scores(question[None], chosen)[0]
 
     @torch.no_grad()
     def scores(self, reading: Reading) -> Tensor:
         """Scores by the question alone, (n, M): how rows are chosen where no adapter was trained."""
-        return self.adapter.prior_scores(reading.embedding, self.latents) + reading.named
+        scores = self.adapter.prior_scores(reading.embedding, self.latents) + reading.named
+        if self.latents.coarse is None:
+            return scores
+        best = select(scores, RESCORED)
+        exact = self.adapter.prior_scores(reading.embedding, gather(self.latents, best))
+        return scores.scatter(1, best, exact + gather_rows(reading.named, best))
 
     @torch.no_grad()
     def evidence(self, reading: Reading, rows: Sequence[int]) -> Tensor:
         """The features of `EVIDENCE` for one row per question, (n, len(EVIDENCE))."""
-        prior = self.adapter.prior_scores(reading.embedding, self.latents)
         alone = self._alone(rows)
         masked_scores = self.adapter.prior_scores(reading.masked, alone).diagonal()
         cosines = torch.nn.functional.cosine_similarity(reading.masked, alone.keys)
-        features = torch.empty(len(rows), len(EVIDENCE), device=prior.device)
+        features = torch.empty(len(rows), len(EVIDENCE), device=masked_scores.device)
+        own = [self.snapshot.triples[row].property for row in rows]
+        directions = self.adapter.beta_key[0] * self.adapter.read_question(reading.masked)[0]  # type: ignore[index]
+        leads = self._properties.lead(directions, own, self.names.properties)
         for index, (text, row) in enumerate(zip(reading.texts, rows, strict=True)):
-            score = prior[index, row]
             siblings = [other for other in self.names.siblings(row) if other != row]
-            lead = score - prior[index, siblings].mean() if siblings else score.new_zeros(())
+            score, *others = self._prior(reading.embedding[index], [row, *siblings]).unbind()
+            lead = score - torch.stack(others).mean() if others else score.new_zeros(())
             flags = score.new_tensor(self._flags(text, row))
-            features[index] = torch.stack([score, *flags, lead, masked_scores[index], cosines[index]])
+            features[index] = torch.stack([score, *flags, lead, masked_scores[index], cosines[index], leads[index]])
         return features
 
     @torch.no_grad()
@@ -127,6 +160,19 @@ class Reader:
         asked = None if mention is None else asked_property(question, mention)
         another = asked is not None and not self.names.is_property(asked, row)
         return float(mention is not None), float(named and not another), float(another)
+
+
+def follow(reader: Reader, knowledge: KnowledgeBase) -> Reader | None:
+    """The reader of a knowledge base's present version, from that of an earlier one; None when it must be made anew."""
+    while True:
+        snapshot = knowledge.snapshot()
+        if snapshot is reader.snapshot:
+            return reader
+        touched = knowledge.changes_since(reader.snapshot.version)
+        if touched is None:
+            return None
+        if knowledge.snapshot() is snapshot:  # else the rows touched are those of a later version
+            return reader.following(snapshot, touched)
 
 
 def _masked(question: str, mentions: Sequence[Mention]) -> str:

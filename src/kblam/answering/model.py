@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
@@ -15,14 +13,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
 from kblam.answering.clauses import clauses
-from kblam.answering.decoding import Decoder, Generation
-from kblam.answering.evidence import Reader, Reading
-from kblam.answering.prompts import REFUSAL, check_question, quoting_prompt
+from kblam.answering.decoding import Generation
+from kblam.answering.evidence import Reader, Reading, follow
+from kblam.answering.prompts import REFUSAL, check_question
+from kblam.answering.speech import Choice, Speech
 from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
 from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
-from kblam.models.inject import Injection, inject
+from kblam.models.inject import inject
 from kblam.models.original import load_original
 from kblam.models.pretrained import Pretrained, default_adapter, load_pretrained, save_enhanced
 
@@ -30,22 +29,8 @@ __all__ = ["KBLaM"]
 
 WORTH_QUOTING = 0.1
 """Share of the best row's weight above which another row is shown to the model as well."""
-TOKENS_WITHOUT_TEXT = 128
-
 Grounding = Literal["quote", "tokens"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Choice:
-    """What the model looked at for one clause of a question."""
-
-    clause: str
-    weights: Tensor
-    """(M + 1,): the rows and, last, "none of these"."""
-    rows: tuple[int, ...]
-    """The rows that answer, best first; none when the clause is refused."""
-    attended: Tensor
-    """(k,): the rows that generation attends to, best first."""
+Scan = Literal["exact", "int8"]
 
 
 class KBLaM:
@@ -54,16 +39,16 @@ class KBLaM:
     def __init__(self, parts: Pretrained) -> None:
         self.name = parts.base_model
         self.base: PreTrainedModel = parts.base
-        self.decoder = Decoder(parts.base, parts.tokenizer, parts.base_model)
         self.adapter: Adapter | None = parts.adapter
-        self.injection: Injection | None = None
-        """Where knowledge enters the base model; None without an adapter."""
+        self._injection = None
         if self.adapter is not None:
             self.adapter.to(self.base.device)
-            self.injection = inject(self.base, self.adapter)
+            self._injection = inject(self.base, self.adapter)
+        self.speech = Speech(self.name, self.base, parts.tokenizer, self.adapter, self._injection)
         self.knowledge: KnowledgeBase | None = None
         self._reader: Reader | None = None
         self._past: Reader | None = None
+        self._coarse = False
         if parts.knowledge is not None:
             self.attach(parts.knowledge)
 
@@ -82,7 +67,7 @@ class KBLaM:
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer; raises ModelError when its folder has none."""
-        return self.decoder.tokenizer
+        return self.speech.tokenizer
 
     @property
     def notice(self) -> str | None:
@@ -94,9 +79,11 @@ class KBLaM:
             "`kblam train` makes an adapter."
         )
 
-    def attach(self, knowledge: KnowledgeBase) -> KBLaM:
+    def attach(self, knowledge: KnowledgeBase, scan: Scan = "exact") -> KBLaM:
         """Answer from this knowledge base, and follow its changes; also a context manager that detaches at its end.
 
+        scan: `exact` scores all rows as they are stored; `int8` scores 8-bit codes of them and the best few hundred
+        again as they are stored, which halves the memory traffic.
         With an adapter of the original, calls of `model.base` attend to the rows there are now as well.
         Raises EncoderError when the adapter reads another encoder's vectors.
         """
@@ -105,17 +92,19 @@ class KBLaM:
                 f"the knowledge was encoded by {knowledge.encoder_name} but the adapter of {self.name} reads {self.adapter.config.encoder}: "
                 "encode the facts again with that encoder"
             )
-        self.knowledge, self._reader, self._past = knowledge, None, None
-        if self.injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
+        if scan not in ("exact", "int8"):
+            raise InputError(f"scan {scan!r} is unknown: choose exact or int8")
+        self.knowledge, self._reader, self._past, self._coarse = knowledge, None, None, scan == "int8"
+        if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
             # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
-            self.injection.standing = ActiveKnowledge(self._plain_latents(knowledge.snapshot()))
+            self._injection.standing = ActiveKnowledge(self.speech.plain_latents(knowledge.snapshot()))
         return self
 
     def detach(self) -> None:
         """Forget the knowledge base; the base model is as it was."""
         self.knowledge, self._reader, self._past = None, None, None
-        if self.injection is not None:
-            self.injection.standing = None
+        if self._injection is not None:
+            self._injection.standing = None
 
     def __enter__(self) -> KBLaM:
         return self
@@ -187,15 +176,20 @@ class KBLaM:
         """What the base model says to each question without any knowledge."""
         for question in questions:
             check_question(question)
-        generation, numbers = generation or Generation(), range(len(questions))
-        heard = [generation.listener(number) for number in numbers]
-        return self.decoder.write(questions, TOKENS_WITHOUT_TEXT, generation, heard, numbers)
+        return self.speech.write(questions, generation or Generation(), range(len(questions)))
 
     @torch.no_grad()
     def look(self, questions: Sequence[str]) -> list[int]:
         """The row each question attends to most, whether or not it answers the question."""
+        return [rows[0] for rows in self.nearest(questions, 1)]
+
+    @torch.no_grad()
+    def nearest(self, questions: Sequence[str], count: int) -> list[list[int]]:
+        """The rows each question attends to most, best first, whether or not they answer the question."""
         reader = self._current()
-        return [int(row) for row in self._attention(reader, reader.read(questions)).argmax(-1)]
+        scores = self._attention(reader, reader.read(questions))
+        best: list[list[int]] = scores.topk(min(count, scores.shape[1])).indices.tolist()
+        return best
 
     def _answer_all(
         self, reader: Reader, questions: list[str], grounding: Grounding, generation: Generation
@@ -206,8 +200,12 @@ class KBLaM:
         choices = self._choose(reader, reading)
         wanted = [index for index, choice in enumerate(choices) if choice.rows]
         owners = [number for number, part in enumerate(parts) for _ in part]
-        said = self._say(
-            reader, reading, [choices[i] for i in wanted], wanted, grounding, generation, [owners[i] for i in wanted]
+        speaking = [owners[index] for index in wanted]
+        quoting = grounding == "quote"
+        # Words that may still be corrected, or joined from several clauses, are heard when they are final.
+        live = {own for own in speaking if speaking.count(own) == 1 and not (quoting and self._checks)}
+        said = self.speech.say(
+            reader, [choices[index] for index in wanted], quoting, generation.heard_by(live), speaking
         )
         texts = dict(zip(wanted, said, strict=True))
         answers, start = [], 0
@@ -225,13 +223,9 @@ class KBLaM:
             )
         for number, answer in enumerate(answers):
             listener = generation.listener(number)
-            if listener is not None and not self._streams(number, [owners[i] for i in wanted], grounding):
+            if listener is not None and number not in live:
                 listener(answer.text)
         return answers
-
-    def _streams(self, question: int, owners: list[int], grounding: Grounding) -> bool:
-        """Whether words are heard as they come: those that may be corrected or joined are when they are final."""
-        return owners.count(question) == 1 and not (grounding == "quote" and self._checks)
 
     @property
     def _checks(self) -> bool:
@@ -245,10 +239,12 @@ class KBLaM:
     def _current(self) -> Reader:
         """The reader of the knowledge base's present version."""
         knowledge = self._attached()
-        snapshot = knowledge.snapshot()
-        if self._reader is None or self._reader.snapshot is not snapshot:
-            self._reader = Reader(self._eyes(snapshot), snapshot, knowledge.encoder)
-        return self._reader
+        reader = None if self._reader is None else follow(self._reader, knowledge)
+        if reader is None:
+            snapshot = knowledge.snapshot()
+            reader = Reader(self._eyes(snapshot), snapshot, knowledge.encoder, self._coarse)
+        self._reader = reader
+        return reader
 
     def _as_of(self, version: int) -> Reader:
         """The reader of a version of the past; the last one is kept."""
@@ -274,19 +270,25 @@ class KBLaM:
         return Adapter(AdapterConfig(snapshot.encoder_name or "", snapshot.width, self.name, **shape)).eval()  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def _choose(self, reader: Reader, reading: Reading) -> list[_Choice]:
+    def _choose(self, reader: Reader, reading: Reading) -> list[Choice]:
         """Which rows answer each clause, by the attention of the retrieval layer."""
         rows = len(reader.snapshot.triples)
         if rows == 0:
-            return [_Choice(text, torch.ones(1), (), torch.empty(0, dtype=torch.long)) for text in reading.texts]
+            nothing = torch.empty(0, dtype=torch.long)
+            return [
+                Choice(text, asked, torch.ones(1), (), nothing)
+                for text, asked in zip(reading.texts, reading.embedding, strict=True)
+            ]
         scores = self._attention(reader, reading).float()
         best = scores.argmax(-1).tolist()
         confidence = reader.confidence(reading, best).to(scores.device)
         weights = torch.cat([scores.softmax(-1) * confidence[:, None], 1 - confidence[:, None]], -1).cpu()
         attended = scores.topk(min(self._top_k, rows)).indices
         return [
-            _Choice(text, share, self._worth_quoting(share[:-1]) if sure > 0.5 else (), best)
-            for text, share, sure, best in zip(reading.texts, weights, confidence.tolist(), attended, strict=True)
+            Choice(text, asked, share, self._worth_quoting(share[:-1]) if sure > 0.5 else (), best)
+            for text, asked, share, sure, best in zip(
+                reading.texts, reading.embedding, weights, confidence.tolist(), attended, strict=True
+            )
         ]
 
     def _worth_quoting(self, weights: Tensor) -> tuple[int, ...]:
@@ -300,12 +302,12 @@ class KBLaM:
 
     def _attention(self, reader: Reader, reading: Reading) -> Tensor:
         """Scores of the rows at the retrieval layer, (n, M); by the questions alone without an adapter."""
-        if self.injection is None or self.adapter is None or self.adapter.config.retrieval_layer is None:
+        if self._injection is None or self.adapter is None or self.adapter.config.retrieval_layer is None:
             return reader.scores(reading)
         recorder = Recorder()
         knowledge = ActiveKnowledge(reader.latents, reading.embedding, reading.named)
-        with self.injection.attend(knowledge, recorder):
-            self.base(**self.decoder.encode([self.decoder.chat(text) for text in reading.texts]), use_cache=False)
+        with self._injection.attend(knowledge, recorder):
+            self.base(**self.speech.encode(reading.texts), use_cache=False)
         assert recorder.retrieval is not None
         return recorder.retrieval.scores
 
@@ -313,53 +315,8 @@ class KBLaM:
     def _top_k(self) -> int:
         return AdapterConfig.top_k if self.adapter is None else self.adapter.config.top_k
 
-    def _generating(
-        self, reader: Reader, reading: Reading, which: list[int], choices: Sequence[_Choice]
-    ) -> AbstractContextManager[None]:
-        """Attend to the chosen rows by their vectors; names have done their part in the choice."""
-        if self.injection is None or self.adapter is None:
-            return nullcontext()
-        if not self.adapter.config.question_prior:
-            return self.injection.attend(ActiveKnowledge(self._plain_latents(reader.snapshot)))
-        selected = torch.stack([choice.attended for choice in choices])
-        return self.injection.attend(ActiveKnowledge(reader.latents, reading.embedding[which], selected=selected))
-
-    def _plain_latents(self, snapshot: Snapshot) -> Any:
-        assert self.adapter is not None
-        keys, values = (
-            torch.from_numpy(array.astype("float32")).to(self.base.device) for array in (snapshot.keys, snapshot.values)
-        )
-        return self.adapter.latents(keys, values)
-
-    def _say(
-        self,
-        reader: Reader,
-        reading: Reading,
-        choices: list[_Choice],
-        which: list[int],
-        grounding: Grounding,
-        generation: Generation,
-        owners: list[int],
-    ) -> list[str]:
-        """The model's words for each clause that is not refused; `owners` says which question each clause is of."""
-        if not choices:
-            return []
-        facts = [[reader.snapshot.triples[row] for row in choice.rows] for choice in choices]
-        quoting = grounding == "quote" and reader.snapshot.has_texts
-        prompts = [
-            quoting_prompt(choice.clause, shown) if quoting else choice.clause
-            for choice, shown in zip(choices, facts, strict=True)
-        ]
-        context = nullcontext() if quoting else self._generating(reader, reading, which, choices)
-        longest = (
-            max(self.decoder.count(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
-        )
-        heard = [generation.listener(own) if self._streams(own, owners, grounding) else None for own in owners]
-        with context:
-            return self.decoder.write(prompts, longest, generation, heard, owners)
-
     def _compose(
-        self, question: str, choices: list[_Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
+        self, question: str, choices: list[Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
     ) -> Answer:
         checked = [
             self._checked(choice, text, snapshot, grounding)
@@ -383,7 +340,7 @@ class KBLaM:
             model=self.name,
         )
 
-    def _checked(self, choice: _Choice, text: str, snapshot: Snapshot, grounding: str) -> str:
+    def _checked(self, choice: Choice, text: str, snapshot: Snapshot, grounding: str) -> str:
         """The model's words, or the value they should have held (see `AdapterConfig.check_quotes`)."""
         value = snapshot.triples[choice.rows[0]].value
         trusted = not self._checks or grounding != "quote" or not snapshot.has_texts

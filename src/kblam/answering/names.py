@@ -6,7 +6,8 @@ One dictionary look-up per run of words in the question, whatever the size of th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kblam.knowledge import Triple
@@ -17,6 +18,8 @@ TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff
 """A Chinese, Japanese or Korean character, a word, or a mark."""
 MOST_TOKENS = 24
 """Longer names are not looked for."""
+MOST_CHANGES = 2000
+"""Names that may differ between versions before they are put together again."""
 COMMON = frozenset(
     "a an the of in on at to is it its as by do does or and are was be for from how what who when where which why i we you "
     "he she they this that can us me my no not so if"
@@ -58,16 +61,49 @@ class Names:
     """The entities, aliases and properties of one version of a knowledge base."""
 
     def __init__(self, triples: Sequence[Triple]) -> None:
-        self._rows: dict[str, list[int]] = {}
-        self._exact: dict[str, set[str]] = {}
-        self._entities = [_folded(triple.entity) for triple in triples]
-        self._properties = [_folded(triple.property) for triple in triples]
+        self._triples = triples
+        self._changes: dict[str, tuple[int, ...]] = {}
+        """Names whose rows differ from `_rows`, which versions share."""
+        self._exact: dict[str, frozenset[str]] = {}
+        rows: dict[str, list[int]] = {}
+        self.properties: Counter[str] = Counter()
+        """How many facts have a property; versions made by `changed` only add to it."""
         for row, triple in enumerate(triples):
-            for name in (triple.entity, *triple.aliases):
-                key = _folded(name)
-                self._rows.setdefault(key, []).append(row)
-                if key in COMMON:
-                    self._exact.setdefault(key, set()).add(name)
+            self.properties[triple.property] += 1
+            for key in self._keys(triple):
+                rows.setdefault(key, []).append(row)
+        self._rows = {key: tuple(found) for key, found in rows.items()}
+
+    def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
+        """The names of another version, from these and the rows in which it may differ; costs what they cost."""
+        ours, names = self._triples, object.__new__(Names)
+        names._triples, names._rows, names.properties = triples, self._rows, self.properties
+        names._changes, names._exact = dict(self._changes), dict(self._exact)
+        touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
+        for row in touched:
+            for key in names._keys(ours[row]) if row < len(ours) else ():
+                names._changes[key] = tuple(other for other in names._rows_of(key) if other != row)
+        for row in touched:
+            if row < len(triples):
+                names.properties[triples[row].property] += 1
+            for key in names._keys(triples[row]) if row < len(triples) else ():
+                names._changes[key] = tuple(sorted({*names._rows_of(key), row}))
+        if len(names._changes) > MOST_CHANGES:
+            names._rows, names._changes = {**names._rows, **names._changes}, {}
+        return names
+
+    def _keys(self, triple: Triple) -> set[str]:
+        """What the entity is looked up by; common words are kept as they are written, too."""
+        keys = set()
+        for name in (triple.entity, *triple.aliases):
+            keys.add(key := _folded(name))
+            if key in COMMON:
+                self._exact[key] = self._exact.get(key, frozenset()) | {name}
+        return keys
+
+    def _rows_of(self, key: str) -> tuple[int, ...]:
+        changed = self._changes.get(key)
+        return self._rows.get(key, ()) if changed is None else changed
 
     def mentions(self, question: str) -> list[Mention]:
         """The entities that the question names, longest first at each place, none inside another."""
@@ -80,31 +116,30 @@ class Names:
                 rows = self._look_up(question[start:end])
                 if rows:
                     if not _inside_longer_name(question, start, end):
-                        found.append(Mention(start, end, tuple(rows)))
+                        found.append(Mention(start, end, rows))
                     first = last
                     break
             first += 1
         return found
 
-    def _look_up(self, text: str) -> list[int]:
+    def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)
-        rows = self._rows.get(key, [])
-        return rows if key not in COMMON or text in self._exact.get(key, ()) else []
+        return self._rows_of(key) if key not in COMMON or text in self._exact.get(key, ()) else ()
 
-    def siblings(self, row: int) -> list[int]:
+    def siblings(self, row: int) -> tuple[int, ...]:
         """The rows about the same entity, the row itself among them."""
-        return self._rows[self._entities[row]]
+        return self._rows_of(_folded(self._triples[row].entity))
 
     def is_property(self, words: str, row: int) -> bool:
         """True when the words are the name of the row's property."""
-        name, asked = self._properties[row], _folded(words)
+        name, asked = _folded(self._triples[row].property), _folded(words)
         return name in (asked, asked.removesuffix("各"), asked.removesuffix("都")) or (
             asked in DESCRIPTIONS and name in DESCRIPTIONS
         )
 
     def named_property(self, question: str, row: int) -> bool:
         """True when the question holds the words of the row's property; `What is NAME?` names the description."""
-        name, text = self._properties[row], _folded(question)
+        name, text = _folded(self._triples[row].property), _folded(question)
         if name in DESCRIPTIONS and any(
             row in mention.rows and asks_what_it_is(question, mention) for mention in self.mentions(question)
         ):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kblam.errors import InputError
 from kblam.knowledge import Triple
 
-__all__ = ["REFUSAL", "check_question", "fact_line", "quoting_prompt"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["REFUSAL", "chat_prompt", "check_question", "fact_line", "quoting_prompt"]
 
 REFUSAL = "Not in the knowledge base."
 """What the shipped model says, and every answer's text, when nothing in the knowledge base answers the question."""
@@ -36,3 +40,11 @@ def check_question(question: object) -> None:
         raise InputError(
             f"the question has {len(question):,} characters, {MOST_CHARACTERS:,} are allowed: ask a shorter question"
         )
+
+
+def chat_prompt(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
+    """The text as a user's turn, up to where the model answers; a plain form for models without a chat template."""
+    if tokenizer.chat_template is None:
+        return f"{text}\nAnswer:"
+    turn = [{"role": "user", "content": text}]
+    return str(tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False))

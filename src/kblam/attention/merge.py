@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["cap", "context_attention", "merge", "needs_gradient", "normalise"]
+__all__ = ["cap", "context_attention", "merge", "needs_gradient", "normalise", "wide_type"]
 
 
 def cap(scores: Tensor, soft_cap: float | None) -> Tensor:
@@ -74,7 +74,7 @@ def context_attention(
     kernel does the work.
     """
     if key.shape[2] == 0:
-        empty = query.new_zeros(*query.shape[:3], value.shape[-1], dtype=_wide(query.dtype))
+        empty = query.new_zeros(*query.shape[:3], value.shape[-1], dtype=wide_type(query.dtype))
         return empty, empty.new_full(query.shape[:3], -torch.inf)
     fast = (
         query.device.type == "cpu"
@@ -87,7 +87,8 @@ def context_attention(
     return _eager(query, key, value, mask, scaling, causal, soft_cap)
 
 
-def _wide(dtype: torch.dtype) -> torch.dtype:
+def wide_type(dtype: torch.dtype) -> torch.dtype:
+    """What sums over tensors of this type are kept in: float32, or float64 for float64."""
     return dtype if dtype == torch.float64 else torch.float32
 
 
@@ -106,7 +107,7 @@ def _fused_cpu(
     output, log_sum_exp = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query, key, value, 0.0, causal, attn_mask=mask, scale=scaling
     )
-    output, log_sum_exp = output.to(_wide(query.dtype)), log_sum_exp.to(_wide(query.dtype))
+    output, log_sum_exp = output.to(wide_type(query.dtype)), log_sum_exp.to(wide_type(query.dtype))
     if mask is not None:
         # The kernel calls the log-sum-exp of a row that sees nothing 0, which would weigh it like a score of 0.
         hidden = (mask == -torch.inf).all(-1)
@@ -123,7 +124,7 @@ def _eager(
     causal: bool,
     soft_cap: float | None,
 ) -> tuple[Tensor, Tensor]:
-    wide = _wide(query.dtype)
+    wide = wide_type(query.dtype)
     query, key, value = (tensor.to(wide) for tensor in (query, key, value))
     batch, heads, tokens, width = query.shape
     groups, columns = key.shape[1:3]

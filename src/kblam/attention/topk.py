@@ -5,6 +5,8 @@ Shapes: B batch, M knowledge rows, k chosen rows, D embedding width.
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 
@@ -32,11 +34,27 @@ def gather_rows(rows: Tensor, indices: Tensor) -> Tensor:
 def gather(latents: Latents, indices: Tensor) -> Latents:
     """Take everything that belongs to the chosen rows with one index.
 
-    Shapes: latents shared by the batch (M rows), indices (B, k). Returns latents of B elements with k rows each.
+    Shapes: latents shared by the batch (M rows), indices (B, k). Returns latents of B elements with k rows each, in
+    full precision only.
     """
-    return Latents(
-        keys=latents.keys[indices],
-        values=latents.values[indices],
-        mean=latents.mean[indices],
-        inverse_deviation=latents.inverse_deviation[indices],
-    )
+    parts = latents.parts
+    if len(parts) == 1:
+        return _of_part(parts[0], indices)
+    starts = list(accumulate((len(part) for part in parts[:-1]), initial=0))
+    place = torch.bucketize(indices.contiguous(), torch.tensor(starts[1:], device=indices.device), right=True)
+    chosen = _of_part(parts[0], torch.zeros_like(indices))  # every place is filled below
+    for number in sorted(set(place.flatten().tolist())):
+        mine = place == number
+        found = _of_part(parts[number], indices[mine] - starts[number])
+        for ours, theirs in (
+            (chosen.keys, found.keys),
+            (chosen.values, found.values),
+            (chosen.mean, found.mean),
+            (chosen.inverse_deviation, found.inverse_deviation),
+        ):
+            ours[mine] = theirs
+    return chosen
+
+
+def _of_part(part: Latents, indices: Tensor) -> Latents:
+    return Latents(part.keys[indices], part.values[indices], part.mean[indices], part.inverse_deviation[indices])

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kblam.errors import EncoderError, KnowledgeError
+from kblam.knowledge.changelog import ChangeLog
 from kblam.knowledge.embeddings import load_directory, load_embeddings, save_directory, save_embeddings
 from kblam.knowledge.encoders import DEFAULT_ENCODER, Encoder, encode_checked, known_width, load_encoder
 from kblam.knowledge.files import read_triples, rows_that_stay
 from kblam.knowledge.pairs import find_pair, is_pair, load_pair
-from kblam.knowledge.snapshot import FloatArray, Snapshot, checked_vectors, nameless_triples
+from kblam.knowledge.rows import FloatArray
+from kblam.knowledge.snapshot import Snapshot, checked_vectors, nameless_triples
 from kblam.knowledge.triples import Triple
 
 if TYPE_CHECKING:
     from kblam.knowledge.store.store import StoredKnowledge
 
 __all__ = ["Change", "KnowledgeBase"]
-
-Rows = dict[tuple[str, str], int]
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,14 @@ class KnowledgeBase:
     def __init__(self, snapshot: Snapshot, encoder: Encoder | None = None) -> None:
         """Prefer the constructors with a name; `encoder` is what made the vectors of the snapshot."""
         self._encoder = encoder
-        self._lock = threading.Lock()
-        # One attribute, so that readers get both from one moment; a row number beyond the snapshot is a later one's.
-        self._state: tuple[Snapshot, Rows] = (snapshot, _rows(snapshot.triples))
+        self._lock = threading.RLock()
+        # What changes is the snapshot, in one assignment. The places of facts are shared by all versions: a fact has
+        # its place before the snapshot that holds it appears, and loses it after the last such snapshot is gone.
+        self._snapshot = snapshot
+        self._places: dict[tuple[str, str], int] = {triple.identity: row for row, triple in enumerate(snapshot.triples)}
+        self._value_places: dict[str, int] | None = None
+        """A row for each value text, made by the first change; one that has changed since is looked at and left."""
+        self._log = ChangeLog(snapshot.version)
 
     @classmethod
     def from_file(cls, path: str | Path, encoder: str | Encoder | None = None, progress: bool = False) -> KnowledgeBase:
@@ -60,7 +65,7 @@ class KnowledgeBase:
         path, chosen = Path(path), load_encoder(encoder) if isinstance(encoder, str) else encoder
         name = chosen.name if chosen is not None else None
         if path.is_dir():
-            snapshot = _directory(path)
+            snapshot = load_directory(path)
         elif is_pair(path):
             snapshot = load_pair(path, None, name)
         elif path.suffix.lower() == ".npy":
@@ -91,8 +96,8 @@ class KnowledgeBase:
         chosen = load_encoder(encoder) if isinstance(encoder, str) else encoder
         given = list(triples)
         kept = [given[row] for row in rows_that_stay(given, "the list of facts")]
-        sources = [] if known is None else [known._state]
-        keys, values = _encode(kept, chosen, sources, np.dtype(np.float16), progress)
+        found = {} if known is None else known._vectors_of(kept)
+        keys, values = _encode(kept, chosen, found, np.dtype(np.float16), progress)
         return cls(Snapshot(tuple(kept), keys, values, encoder_name=chosen.name), chosen)
 
     @classmethod
@@ -152,7 +157,16 @@ class KnowledgeBase:
 
     def snapshot(self) -> Snapshot:
         """Return the present version, which no change touches."""
-        return self._state[0]
+        return self._snapshot
+
+    def changes_since(self, version: int) -> frozenset[int] | None:
+        """Which of the present rows may hold another fact or other vectors than the same row did in `version`.
+
+        Rows that were added are among them, rows that are gone are not; removing a fact moves the last one into its
+        place. None when the difference is not known: then read everything again.
+        """
+        snapshot = self._snapshot
+        return self._log.since(version, snapshot.version, len(snapshot.triples))
 
     @property
     def triples(self) -> list[Triple]:
@@ -214,9 +228,14 @@ class KnowledgeBase:
 
     def get(self, entity: str, property: str) -> Triple | None:
         """Return the fact with this identity, or None."""
-        snapshot, rows = self._state
-        row = rows.get((entity, property))
-        return snapshot.triples[row] if row is not None and row < len(snapshot.triples) else None
+        triples, row = self._snapshot.triples, self._places.get((entity, property))
+        if row is None:
+            return None
+        if row < len(triples) and triples[row].identity == (entity, property):
+            return triples[row]
+        with self._lock:  # in the middle of a change that moves it
+            triples, row = self._snapshot.triples, self._places.get((entity, property))
+            return triples[row] if row is not None and row < len(triples) else None
 
     def set(self, triple: Triple) -> Change:
         """Add a fact, or replace the one with the same identity."""
@@ -231,23 +250,31 @@ class KnowledgeBase:
             new = [triple for triple in given if self.get(*triple.identity) != triple]
             if not new:
                 return Change(unchanged=len(given))
-            keys, values = _encode(new, self.encoder, [self._state], self.keys.dtype, progress)
+            keys, values = _encode(new, self.encoder, self._vectors_of(new), self._snapshot.key_rows.dtype, progress)
             return self._put(new, keys, values, unchanged=len(given) - len(new))
 
     def remove(self, entity: str, property: str) -> None:
         """Take a fact out; raise KnowledgeError when it is not here."""
         with self._lock:
             self._check_changeable()
-            snapshot, rows = self._state
-            row = rows.get((entity, property))
+            snapshot, row = self._snapshot, self._places.get((entity, property))
             if row is None:
                 raise KnowledgeError(
                     f"there is no {property} of {entity} to remove: look at what the knowledge base holds"
                 )
-            triples = snapshot.triples[:row] + snapshot.triples[row + 1 :]
-            self._swap(
-                triples, np.delete(snapshot.keys, row, axis=0), np.delete(snapshot.values, row, axis=0), _rows(triples)
+            last = len(snapshot.triples) - 1
+            moved = snapshot.triples[last]
+            triples = snapshot.triples[:last]
+            if row != last:
+                triples = (*triples[:row], moved, *triples[row + 1 :])
+            keys, values = (
+                rows.changed({row: rows.row(last)} if row != last else {}, rows.take([]), count=last)
+                for rows in (snapshot.key_rows, snapshot.value_rows)
             )
+            self._swap(Snapshot(triples, keys, values, self.version + 1, self.encoder_name), [row])
+            del self._places[entity, property]
+            if row != last:
+                self._note(moved, row)
 
     def merge(self, other: KnowledgeBase) -> Change:
         """Take over the facts of another base by the same encoder, in one change; its version of a fact counts."""
@@ -267,7 +294,8 @@ class KnowledgeBase:
             unchanged = len(theirs.triples) - len(new)
             if not new:
                 return Change(unchanged=unchanged)
-            return self._put([theirs.triples[row] for row in new], theirs.keys[new], theirs.values[new], unchanged)
+            keys, values = theirs.key_rows.take(new), theirs.value_rows.take(new)
+            return self._put([theirs.triples[row] for row in new], keys, values, unchanged)
 
     def save(self, path: str | Path) -> None:
         """Write one file for a name that ends in .npy (float16, up to 2 GiB), else a directory; whole or not at all."""
@@ -293,52 +321,59 @@ class KnowledgeBase:
 
     def _put(self, triples: list[Triple], keys: FloatArray, values: FloatArray, unchanged: int) -> Change:
         """Add or replace these facts, whose identities differ from each other."""
-        snapshot, rows = self._state
-        places = [rows.get(triple.identity) for triple in triples]
+        snapshot = self._snapshot
+        places = [self._places.get(triple.identity) for triple in triples]
         added = [i for i, row in enumerate(places) if row is None]
-        replaced = [i for i, row in enumerate(places) if row is not None]
+        replaced = {row: i for i, row in enumerate(places) if row is not None}
         all_triples = [*snapshot.triples, *(triples[i] for i in added)]
-        all_keys = np.concatenate([snapshot.keys, keys[added].astype(snapshot.keys.dtype)])
-        all_values = np.concatenate([snapshot.values, values[added].astype(snapshot.values.dtype)])
-        for i in replaced:
-            row = rows[triples[i].identity]
-            all_triples[row], all_keys[row], all_values[row] = triples[i], keys[i], values[i]
-        # Readers of the old snapshot may see the new row numbers; they lie beyond its end.
-        for row, i in enumerate(added, len(snapshot.triples)):
-            rows[triples[i].identity] = row
-        self._swap(tuple(all_triples), all_keys, all_values, rows)
+        for row, i in replaced.items():
+            all_triples[row] = triples[i]
+        all_keys, all_values = (
+            rows.changed({row: vectors[i] for row, i in replaced.items()}, vectors[added])
+            for rows, vectors in ((snapshot.key_rows, keys), (snapshot.value_rows, values))
+        )
+        touched = [*replaced, *range(len(snapshot.triples), len(all_triples))]
+        for row in touched:
+            self._note(all_triples[row], row)
+        self._swap(Snapshot(tuple(all_triples), all_keys, all_values, self.version + 1, self.encoder_name), touched)
         return Change(len(added), len(replaced), unchanged)
 
-    def _swap(self, triples: tuple[Triple, ...], keys: FloatArray, values: FloatArray, rows: Rows) -> None:
-        self._state = (Snapshot(triples, keys, values, self.version + 1, self.encoder_name), rows)
+    def _note(self, triple: Triple, row: int) -> None:
+        self._places[triple.identity] = row
+        if self._value_places is not None:
+            self._value_places[triple.value_text] = row
 
+    def _swap(self, snapshot: Snapshot, touched: Iterable[int]) -> None:
+        # The log first: whoever sees the snapshot can ask what is new in it.
+        self._log.add(snapshot.version, touched)
+        self._snapshot = snapshot
 
-def _directory(path: Path) -> Snapshot:
-    """Return what a store or a directory of save() holds now."""
-    from kblam.knowledge.store.creation import is_store
-    from kblam.knowledge.store.store import open_store
-
-    if not is_store(path):
-        return load_directory(path)
-    with open_store(path) as store:
-        return store.snapshot()
-
-
-def _rows(triples: Sequence[Triple]) -> Rows:
-    return {triple.identity: row for row, triple in enumerate(triples)}
+    def _vectors_of(self, triples: Sequence[Triple]) -> dict[str, FloatArray]:
+        """The vectors that are already here for texts of these facts."""
+        snapshot = self._snapshot
+        if self._value_places is None:
+            self._value_places = {triple.value_text: row for row, triple in enumerate(snapshot.triples)}
+        vectors: dict[str, FloatArray] = {}
+        for triple in triples:
+            row = self._places.get(triple.identity)
+            if row is not None and row < len(snapshot.triples) and snapshot.triples[row].identity == triple.identity:
+                vectors[triple.key_text] = snapshot.key_rows.row(row)
+        for text in {triple.value_text for triple in triples}:
+            row = self._value_places.get(text)
+            if row is not None and row < len(snapshot.triples) and snapshot.triples[row].value_text == text:
+                vectors[text] = snapshot.value_rows.row(row)
+        return vectors
 
 
 def _encode(
     triples: Sequence[Triple],
     encoder: Encoder,
-    sources: Sequence[tuple[Snapshot, Rows]],
+    known: dict[str, FloatArray],
     dtype: np.dtype[Any],
     progress: bool,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return (n, D) key and value vectors; only texts that no source holds are encoded, each once."""
-    vectors: dict[str, FloatArray] = {}
-    for snapshot, rows in sources:
-        vectors.update(_known_vectors(triples, snapshot, rows))
+    """Return (n, D) key and value vectors; only texts that are not known are encoded, each once."""
+    vectors = dict(known)
     texts = [text for triple in triples for text in (triple.key_text, triple.value_text)]
     missing = [text for text in dict.fromkeys(texts) if text not in vectors]
     if missing:
@@ -349,16 +384,3 @@ def _encode(
     keys = np.stack([vectors[triple.key_text] for triple in triples])
     values = np.stack([vectors[triple.value_text] for triple in triples])
     return keys.astype(dtype, copy=False), values.astype(dtype, copy=False)
-
-
-def _known_vectors(triples: Sequence[Triple], snapshot: Snapshot, rows: Rows) -> dict[str, FloatArray]:
-    vectors: dict[str, FloatArray] = {}
-    for triple in triples:
-        row = rows.get(triple.identity)
-        if row is not None and row < len(snapshot.triples):
-            vectors[triple.key_text] = snapshot.keys[row]
-    wanted = {triple.value_text for triple in triples}
-    for row, triple in enumerate(snapshot.triples):
-        if triple.value_text in wanted:
-            vectors[triple.value_text] = snapshot.values[row]
-    return vectors

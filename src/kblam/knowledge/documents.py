@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kblam.errors import InputError, KnowledgeError
 from kblam.knowledge.encoders import one_line, tracked
-from kblam.knowledge.endpoint import endpoint_client
+from kblam.knowledge.endpoint import open_client
 from kblam.knowledge.files import Rejection, read_text, usable_rows
 from kblam.knowledge.triples import Triple
 
@@ -47,7 +47,7 @@ def facts_of_document(
     """
     path = Path(path)
     passages = list(_passages(read_text(path, "a .md or .txt file")))
-    client = endpoint_client(model, endpoint_url)
+    client = open_client(model, endpoint_url, "write the facts into a .jsonl file yourself")
     facts: list[Triple] = []
     rejected: list[Rejection] = []
     for passage in tracked(passages, progress):

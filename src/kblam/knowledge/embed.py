@@ -11,7 +11,7 @@ from pathlib import Path
 from kblam.errors import InputError
 from kblam.knowledge.aside import check_replaceable
 from kblam.knowledge.base import KnowledgeBase
-from kblam.knowledge.embeddings import ABOUT, check_record_size
+from kblam.knowledge.embeddings import ABOUT, check_no_store, check_record_size
 from kblam.knowledge.encoders import DEFAULT_ENCODER, Encoder, known_width, load_encoder
 from kblam.knowledge.files import read_triples
 
@@ -52,6 +52,7 @@ def embed_file(
     """
     output = Path(output)
     single = output.suffix.lower() == ".npy"
+    check_no_store(output)
     check_replaceable(output.absolute(), mark=None if single else ABOUT)
     triples = read_triples(input)
     chosen = load_encoder(encoder) if isinstance(encoder, str) else encoder

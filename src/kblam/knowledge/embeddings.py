@@ -25,10 +25,19 @@ from kblam.knowledge.aside import replace_directory, replace_file
 from kblam.knowledge.encoders import known_width
 from kblam.knowledge.files import json_row, triples_from_json
 from kblam.knowledge.snapshot import FloatArray, Snapshot, checked_vectors, nameless_triples
+from kblam.knowledge.store.database import is_store
 from kblam.knowledge.triples import Triple
 from kblam.version import __version__
 
-__all__ = ["ABOUT", "load_array", "load_directory", "load_embeddings", "save_directory", "save_embeddings"]
+__all__ = [
+    "ABOUT",
+    "check_no_store",
+    "load_array",
+    "load_directory",
+    "load_embeddings",
+    "save_directory",
+    "save_embeddings",
+]
 
 FORMAT = "kblam-embeddings"
 FORMAT_VERSION = 1
@@ -115,8 +124,9 @@ def load_array(path: Path) -> NDArray[Any]:
 def save_directory(path: str | Path, base: HasSnapshot) -> None:
     """Write facts and vectors as a directory, whole or not at all; one that kblam wrote there before is replaced.
 
-    A directory with other contents is left alone (InputError).
+    A directory with other contents is left alone (InputError), and so is a store.
     """
+    check_no_store(path)
     snapshot = base.snapshot()
     with replace_directory(path, mark=ABOUT) as aside:
         (aside / "triples.jsonl").write_bytes(_lines(snapshot))
@@ -126,9 +136,20 @@ def save_directory(path: str | Path, base: HasSnapshot) -> None:
         (aside / ABOUT).write_bytes(_about(snapshot) + b"\n")
 
 
+def check_no_store(path: str | Path) -> None:
+    """Raise KnowledgeError for a directory with a store, whose history would be lost."""
+    if is_store(Path(path)):
+        raise KnowledgeError(f"{path} holds a store and is left alone: use `kblam kb import`, or give another name")
+
+
 def load_directory(path: str | Path) -> Snapshot:
-    """Return what save_directory wrote; raise KnowledgeError for everything else."""
+    """Return what save_directory wrote, or what a store holds now; raise KnowledgeError for everything else."""
     path = Path(path)
+    if is_store(path):
+        from kblam.knowledge.store.store import open_store  # which stands on this module
+
+        with open_store(path) as store:
+            return store.snapshot()
     parts = {}
     for name in (ABOUT, "triples.jsonl"):
         try:

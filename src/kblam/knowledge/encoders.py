@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kblam.errors import EncoderError
 
 if TYPE_CHECKING:
-    from kblam.knowledge.sentence_model import SentenceModel
+    from kblam.knowledge.sentence_model import SentenceModel, Updates
 
 __all__ = [
     "DEFAULT_ENCODER",
@@ -59,6 +59,7 @@ class LocalEncoder:
     def __init__(self, name: str) -> None:
         """`name` is canonical: a folder's absolute path, "all-MiniLM-L6-v2", or a model on the Hugging Face hub."""
         self.name = name
+        self._own: SentenceModel | None = None
 
     def __repr__(self) -> str:
         return f"LocalEncoder({self.name!r})"
@@ -72,7 +73,15 @@ class LocalEncoder:
         """Return (n, width) float32; `progress` shows a bar on the terminal when the texts are many."""
         return self._model().encode(texts, progress)
 
+    def tuned(self, updates: Updates) -> LocalEncoder:
+        """Return an encoder with low-rank updates added to this one's weights (see `SentenceModel.tuned`)."""
+        encoder = LocalEncoder(self.name)
+        encoder._own = self._model().tuned(updates)
+        return encoder
+
     def _model(self) -> SentenceModel:
+        if self._own is not None:
+            return self._own
         from kblam.knowledge.sentence_model import load_sentence_model  # brings in torch and transformers
 
         return load_sentence_model(self.name)
@@ -125,7 +134,7 @@ def encode_checked(encoder: Encoder, texts: Sequence[str], progress: bool = Fals
     return vectors
 
 
-def tracked(batches: Sequence[Item], progress: bool) -> Iterable[Item]:
+def tracked(batches: Sequence[Item], progress: bool, doing: str = "Encoding") -> Iterable[Item]:
     """Return the batches, with a progress bar on standard error if wanted, worth it and seen by somebody."""
     if not progress or len(batches) < 3:
         return batches
@@ -133,7 +142,7 @@ def tracked(batches: Sequence[Item], progress: bool) -> Iterable[Item]:
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(batches, "Encoding", console=console, transient=True, disable=not console.is_terminal)
+    return track(batches, doing, console=console, transient=True, disable=not console.is_terminal)
 
 
 def one_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Clients of OpenAI, Azure OpenAI, and every server that speaks their protocol (the extra kblam[openai])."""
+"""The client of an OpenAI-compatible or Azure OpenAI endpoint; its keys come from the environment."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kblam.errors import InputError
+from kblam.errors import EncoderError
 
 if TYPE_CHECKING:
     import openai
 
-__all__ = ["RETRIES", "endpoint_client"]
+__all__ = ["RETRIES", "is_azure", "open_client"]
 
 RETRIES = 5
 TIMEOUT_SECONDS = 60.0
@@ -19,35 +19,36 @@ AZURE_API_VERSION = "2024-10-21"
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 
 
-def endpoint_client(name: str, endpoint_url: str | None = None) -> openai.OpenAI:
-    """Return a client for the model of this name.
+def open_client(model: str, endpoint_url: str | None, instead: str) -> openai.OpenAI:
+    """Return the client that asks for a model.
 
     Azure OpenAI is asked when `endpoint_url` is one of its hosts or AZURE_OPENAI_API_KEY is the only key, and, without
     `endpoint_url`, when AZURE_OPENAI_ENDPOINT is set; its version is OPENAI_API_VERSION or 2024-10-21. Else OpenAI or a
     compatible server is: `endpoint_url`, OPENAI_BASE_URL, or OpenAI's own; the key is OPENAI_API_KEY.
-    Raises InputError without the package `openai` or a key.
+    instead: what a user without a key can do, for the message. Raises EncoderError without the package or a key.
     """
     try:
         import openai
     except ImportError as error:
-        raise InputError(f"{name} needs the openai package: run pip install 'kblam[openai]'") from error
-    if _is_azure(endpoint_url):
+        raise EncoderError(f"{model} needs the openai package: run pip install 'kblam[openai]'") from error
+    if is_azure(endpoint_url):
         return openai.AzureOpenAI(
             azure_endpoint=endpoint_url or os.environ["AZURE_OPENAI_ENDPOINT"],
-            api_key=_key(name, "AZURE_OPENAI_API_KEY"),
+            api_key=_key("AZURE_OPENAI_API_KEY", model, instead),
             api_version=os.environ.get("OPENAI_API_VERSION") or AZURE_API_VERSION,
             max_retries=RETRIES,
             timeout=TIMEOUT_SECONDS,
         )
     return openai.OpenAI(
         base_url=endpoint_url or os.environ.get("OPENAI_BASE_URL") or None,
-        api_key=_key(name, "OPENAI_API_KEY"),
+        api_key=_key("OPENAI_API_KEY", model, instead),
         max_retries=RETRIES,
         timeout=TIMEOUT_SECONDS,
     )
 
 
-def _is_azure(endpoint_url: str | None) -> bool:
+def is_azure(endpoint_url: str | None) -> bool:
+    """Return whether an address, or without one the environment, means Azure OpenAI."""
     if endpoint_url is None:
         return bool(os.environ.get("AZURE_OPENAI_ENDPOINT"))
     host = urlsplit(endpoint_url).hostname or ""
@@ -55,8 +56,8 @@ def _is_azure(endpoint_url: str | None) -> bool:
     return host.endswith(_AZURE_HOSTS) or only_key
 
 
-def _key(name: str, variable: str) -> str:
+def _key(variable: str, model: str, instead: str) -> str:
     key = os.environ.get(variable)
     if not key:
-        raise InputError(f"{name} is asked for at an endpoint, which needs a key: set {variable}")
+        raise EncoderError(f"{model} is asked for at an endpoint, which needs a key: set {variable}, or {instead}")
     return key

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from kblam.errors import EncoderError, InputError
+from kblam.errors import EncoderError
 from kblam.knowledge.encoders import known_width, one_line, tracked
-from kblam.knowledge.endpoint import RETRIES, endpoint_client
+from kblam.knowledge.endpoint import RETRIES, open_client
 
 if TYPE_CHECKING:
     import openai
@@ -95,10 +95,7 @@ class RemoteEncoder:
 
     @cached_property
     def _client(self) -> openai.OpenAI:
-        try:
-            return endpoint_client(self.name, self.endpoint_url)
-        except InputError as error:
-            raise EncoderError(f"{error}, or choose the local encoder all-MiniLM-L6-v2") from error
+        return open_client(self.name, self.endpoint_url, "choose the local encoder all-MiniLM-L6-v2")
 
     @property
     def _where(self) -> str:

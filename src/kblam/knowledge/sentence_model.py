@@ -6,12 +6,13 @@ or cls pooling is a line each. The results are the same to 1e-5 (see tests/test_
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ from transformers.utils import logging as _transformers_logging
 from kblam.errors import EncoderError
 from kblam.knowledge.encoders import DEFAULT_ENCODER, one_line, tracked
 
-__all__ = ["SentenceModel", "load_sentence_model", "packaged_folder"]
+__all__ = ["SentenceModel", "Updates", "load_sentence_model", "packaged_folder"]
+
+Updates = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+"""Low-rank updates (down (r, in), up (out, r)) by the name of the linear layer whose weight they are added to."""
 
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """The published weights of all-MiniLM-L6-v2; the package that brings them is a third party's."""
@@ -67,14 +71,37 @@ class SentenceModel:
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
         with torch.inference_mode():
             for rows in tracked(batches, progress):
-                vectors[rows] = self._encode_batch([self.prompt + texts[row] for row in rows]).cpu().numpy()
+                vectors[rows] = self.vectors([texts[row] for row in rows]).cpu().numpy()
         return vectors
 
-    def _encode_batch(self, texts: list[str]) -> torch.Tensor:
+    def tuned(self, updates: Updates) -> SentenceModel:
+        """Return this encoder with low-rank updates added to its weights, which stay as they are here.
+
+        Raises EncoderError for updates that were made for another network.
+        """
+        network = copy.deepcopy(self.network)
+        try:
+            with torch.no_grad():
+                for name, update in self.updated(updates).items():
+                    network.get_parameter(name).copy_(update)
+        except (AttributeError, RuntimeError) as error:
+            raise EncoderError(f"the question updates do not fit this encoder: {one_line(error)}") from error
+        return replace(self, network=network)
+
+    def updated(self, updates: Updates) -> dict[str, torch.Tensor]:
+        """The weights that change, by name: W + up @ down, with the updates' gradients."""
+        return {
+            f"{name}.weight": self.network.get_parameter(f"{name}.weight") + up @ down
+            for name, (down, up) in updates.items()
+        }
+
+    def vectors(self, texts: Sequence[str], changed: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """(n, width) for one batch, with gradients to `changed` (from `updated`) that stand in for the network's own."""
         tokens = self.tokenizer(
-            texts, padding=True, truncation=True, max_length=self.maximum_tokens, return_tensors="pt"
-        ).to(self.network.device)
-        hidden = self.network(**tokens).last_hidden_state
+            [self.prompt + text for text in texts],
+            padding=True, truncation=True, max_length=self.maximum_tokens, return_tensors="pt",
+        ).to(self.network.device)  # fmt: skip
+        hidden = torch.func.functional_call(self.network, dict(changed or {}), kwargs=dict(tokens)).last_hidden_state
         mask = tokens["attention_mask"]
         if self.pooling == "cls":
             pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.argmax(dim=1)]

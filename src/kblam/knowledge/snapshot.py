@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from kblam.errors import KnowledgeError
+from kblam.knowledge.rows import PIECE, Rows
+from kblam.knowledge.rows import FloatArray as FloatArray
 from kblam.knowledge.triples import Triple
 
-__all__ = ["FloatArray", "Snapshot", "checked_vectors", "nameless_triples"]
-
-FloatArray = NDArray[np.floating[Any]]
+__all__ = ["Snapshot", "checked_vectors", "nameless_triples"]
 
 
-@dataclass(frozen=True, eq=False)
 class Snapshot:
     """The facts and their vectors at one moment: row m of each array belongs to triple m; arrays are read-only."""
 
-    triples: tuple[Triple, ...]
-    """M facts."""
-    keys: FloatArray
-    """(M, D), embeddings of the key texts."""
-    values: FloatArray
-    """(M, D), embeddings of the value texts."""
-    version: int = 0
-    """Rises by one with each change."""
-    encoder_name: str | None = None
-    """What made the vectors; None: nobody said."""
-    has_texts: bool = True
-    """False when the vectors came without their facts: the triples then only number the rows and say nothing."""
+    def __init__(
+        self,
+        triples: tuple[Triple, ...],
+        keys: FloatArray | Rows,
+        values: FloatArray | Rows,
+        version: int = 0,
+        encoder_name: str | None = None,
+        has_texts: bool = True,
+    ) -> None:
+        self.triples = triples
+        """M facts."""
+        self.key_rows = keys if isinstance(keys, Rows) else Rows([keys])
+        """M embeddings of the key texts, in the pieces that they are kept in."""
+        self.value_rows = values if isinstance(values, Rows) else Rows([values])
+        """M embeddings of the value texts."""
+        self.version = version
+        """Rises by one with each change."""
+        self.encoder_name = encoder_name
+        """What made the vectors; None: nobody said."""
+        self.has_texts = has_texts
+        """False when the vectors came without their facts: the triples then only number the rows and say nothing."""
 
-    def __post_init__(self) -> None:
-        for field in ("keys", "values"):
-            view = getattr(self, field).view()
-            view.flags.writeable = False
-            object.__setattr__(self, field, view)
+    @property
+    def keys(self) -> FloatArray:
+        """(M, D), embeddings of the key texts as one array; a copy once single rows have changed."""
+        return self.key_rows.whole()
+
+    @property
+    def values(self) -> FloatArray:
+        """(M, D), embeddings of the value texts as one array; a copy once single rows have changed."""
+        return self.value_rows.whole()
 
     @property
     def width(self) -> int:
         """D, how many numbers a vector has."""
-        return int(self.keys.shape[1])
+        return self.key_rows.width
 
 
 def nameless_triples(count: int) -> tuple[Triple, ...]:
@@ -63,10 +71,11 @@ def checked_vectors(keys: object, values: object, where: str) -> tuple[FloatArra
     if key_array.shape != value_array.shape:
         raise KnowledgeError(f"{where}: keys are {key_array.shape} and values {value_array.shape}: make both alike")
     for name, array in (("keys", key_array), ("values", value_array)):
-        finite = np.isfinite(array)
-        if not finite.all():
-            row = int(np.flatnonzero(~finite.all(axis=1))[0])
-            raise KnowledgeError(
-                f"{where}: {name} hold NaN or infinity, first in row {row + 1}: encode that fact again"
-            )
+        for start in range(0, len(array), PIECE):  # a mask of a million rows would be half as large as they are
+            finite = np.isfinite(array[start : start + PIECE])
+            if not finite.all():
+                row = start + int(np.flatnonzero(~finite.all(axis=1))[0])
+                raise KnowledgeError(
+                    f"{where}: {name} hold NaN or infinity, first in row {row + 1}: encode that fact again"
+                )
     return key_array, value_array

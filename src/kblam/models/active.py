@@ -10,16 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from kblam.attention.latent import Latents, latent_scores, mean_head_scores
+from kblam.attention.latent import Latents, latent_scores
+from kblam.attention.merge import context_attention
+from kblam.attention.retrieval import mean_head_scores, similarities
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.errors import ModelError
 from kblam.models.adapter import Adapter
+from kblam.models.slots import SlotTokens
 
-__all__ = ["ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
+__all__ = ["RESCORED", "ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
+
+RESCORED = 400
+"""Rows that are scored again in full precision after a scan of 8-bit codes; more when more are kept."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +41,13 @@ class ActiveKnowledge:
     """Added to the scores of all layers, (n, M); -inf hides a row."""
     selected: Tensor | None = None
     """Rows chosen beforehand, (n, k), instead of by the retrieval layer."""
+    shares: Tensor | None = None
+    """Attention weights of the selected rows at the retrieval layer, (n, k): with them the choice is made, and their
+    logarithms stand in place of the question prior in all layers."""
+    slots: SlotTokens | None = None
+    """Values of the first selected rows as tokens, for an adapter with slot layers."""
+    tokens: Tensor | None = None
+    """Values of all rows as tokens, (M, S), from which the slots of the rows that the retrieval layer chooses are cut."""
     prompt_end: Tensor | None = None
     """Position on the T axis of each prompt's last token, (n,); by default the last token that is not padding."""
     top_k: int | None = None
@@ -101,21 +115,16 @@ class Rows:
     """(n, m)."""
     indices: Tensor | None = None
     """(B, m); None for all rows."""
+    weighed: bool = False
+    """True when `prior` is all there is beside the query: the question has had its say in the choice."""
 
-    def take(self, indices: Tensor) -> Rows:
-        """The rows with these indices (B, k), all parts by the same index."""
-        batch = indices.shape[0]
+    def bias(self, adapter: Adapter, slot: int, count: int | None = None) -> Tensor | None:
+        """What is added to the scores of the slot-th knowledge layer, (n, m); None for nothing.
 
-        def chosen(numbers: Tensor | None) -> Tensor | None:
-            return None if numbers is None else gather_rows(fit_batch(numbers, batch), indices)
-
-        similarities = chosen(self.key_similarity), chosen(self.value_similarity)
-        return Rows(gather(self.latents, indices), *similarities, chosen(self.prior), indices)
-
-    def bias(self, adapter: Adapter, slot: int) -> Tensor | None:
-        """What is added to the scores of the slot-th knowledge layer, (n, m); None for nothing."""
+        count: the rows under the same softmax, if not these.
+        """
         bias = self.prior
-        if adapter.beta_key is not None and adapter.beta_value is not None:
+        if adapter.beta_key is not None and adapter.beta_value is not None and not self.weighed:
             if self.key_similarity is None or self.value_similarity is None:
                 raise ModelError(
                     "The adapter has a question prior, so ActiveKnowledge needs the `question` embeddings made by "
@@ -124,28 +133,28 @@ class Rows:
             similarity = adapter.beta_key[slot] * self.key_similarity + adapter.beta_value[slot] * self.value_similarity
             bias = similarity if bias is None else bias + similarity
         if adapter.config.length_scale is not None:
-            shift = math.log(adapter.config.length_scale) - math.log(len(self.latents))
-            bias = self.latents.mean.new_full((1, len(self.latents)), shift) if bias is None else bias + shift
+            shift = math.log(adapter.config.length_scale) - math.log(count or len(self.latents))
+            device = adapter.key_weight.device
+            bias = torch.full((1, len(self.latents)), shift, device=device) if bias is None else bias + shift
         return bias
 
 
 class Attended:
     """The state of one attend block: its rows, and after the prompt the choice among them."""
 
-    def __init__(self, adapter: Adapter, knowledge: ActiveKnowledge, recorder: Recorder | None) -> None:
+    def __init__(
+        self, adapter: Adapter, knowledge: ActiveKnowledge, recorder: Recorder | None, token_table: Tensor | None = None
+    ) -> None:
         self.adapter = adapter
         self.knowledge = knowledge
         self.recorder = recorder
+        self.token_table = token_table
+        self.slots = knowledge.slots
+        self._slot_pairs: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         question, latents = knowledge.question, knowledge.latents
-        prior = knowledge.prior
-        similarities: tuple[Tensor | None, Tensor | None] = (None, None)
-        if question is not None and adapter.config.question_prior:
-            for_keys, for_values = adapter.read_question(question)
-            similarities = (
-                _similarity(for_keys, latents.keys, latents.key_norms),
-                _similarity(for_values, latents.values, latents.value_norms),
-            )
-        self.everything = Rows(latents, *similarities, prior)
+        reads = question is not None and adapter.config.question_prior
+        self.directions = adapter.read_question(question) if reads and question is not None else None
+        """What the question prior compares keys and values with, (n, D) each."""
         top_k = adapter.config.top_k if knowledge.top_k is None else knowledge.top_k
         self.chooses = (
             knowledge.selected is None and adapter.config.retrieval_layer is not None and top_k < len(latents)
@@ -153,6 +162,69 @@ class Attended:
         self.top_k = top_k
         self.chosen: Rows | None = None
         self.passes = 0
+        if knowledge.selected is None or recorder is not None:
+            # Made now, for a layer that is recomputed for the backward pass must find what it found the first time.
+            _ = self.everything
+
+    @cached_property
+    def everything(self) -> Rows:
+        """All rows; their similarities cost one scan, which an attend block with chosen rows does without."""
+        return self._rows(self.knowledge.latents, self.directions, self.knowledge.prior)
+
+    def take(self, indices: Tensor) -> Rows:
+        """The rows with these indices (B, k), all parts by the same index and in full precision."""
+        batch, prior = indices.shape[0], self.knowledge.prior
+        directions = self.directions
+        if directions is not None:
+            directions = fit_batch(directions[0], batch), fit_batch(directions[1], batch)
+        chosen = None if prior is None else gather_rows(fit_batch(prior, batch), indices)
+        return self._rows(gather(self.knowledge.latents, indices), directions, chosen, indices)
+
+    @staticmethod
+    def _rows(
+        latents: Latents, directions: tuple[Tensor, Tensor] | None, prior: Tensor | None, indices: Tensor | None = None
+    ) -> Rows:
+        if directions is None:
+            return Rows(latents, None, None, prior, indices)
+        return Rows(latents, *similarities(*directions, latents), prior, indices)
+
+    def _choice(self, indices: Tensor) -> Rows:
+        shares = self.knowledge.shares
+        return self.take(indices) if shares is None else self._weighed(indices, fit_batch(shares, indices.shape[0]))
+
+    def _weighed(self, indices: Tensor, shares: Tensor) -> Rows:
+        """The rows with these indices (B, k), weighed by their shares (B, k) instead of by the question."""
+        return Rows(gather(self.knowledge.latents, indices), None, None, shares.log(), indices, weighed=True)
+
+    def choose(self, indices: Tensor, scores: Tensor, null: Tensor | None) -> Rows:
+        """The rows that the retrieval layer chose; an adapter with value slots weighs them by its attention.
+
+        Shapes: indices (B, k), scores (B, M), null (B,).
+        """
+        if self.adapter.value_slots is None:
+            return self.take(indices)
+        total = _with_null(scores, null).detach().logsumexp(-1, keepdim=True)
+        shares = (scores.detach().gather(1, indices) - total).exp()
+        if self.slots is None and self.knowledge.tokens is not None:
+            best = slice(self.adapter.config.slot_rows)
+            self.slots = SlotTokens(self.knowledge.tokens[indices[:, best]], shares[:, best])
+        return self._weighed(indices, shares)
+
+    def slot_attention(
+        self, layer: int, query: Tensor, *, scaling: float, visible: Tensor | None, soft_cap: float | None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend to the value slots in a slot layer.
+
+        Shapes: query (B, H, T, d), visible (B, T). Returns the output (B, H, T, v) and the log-sum-exp (B, H, T).
+        """
+        if layer not in self._slot_pairs:
+            maps, slots, index = self.adapter.value_slots, self.slots, self.adapter.slot_layer(layer)
+            assert maps is not None and slots is not None and self.token_table is not None
+            pairs = maps.pairs(index, *maps.embed(slots, self.token_table), query.shape[1])
+            self._slot_pairs[layer] = (*pairs, maps.bias(index, slots))
+        key, value, bias = (fit_batch(part, query.shape[0]) for part in self._slot_pairs[layer])
+        output, log_sum_exp = context_attention(query, key, value, bias, scaling=scaling, soft_cap=soft_cap)
+        return output, log_sum_exp if visible is None else log_sum_exp.masked_fill(~visible[:, None], -torch.inf)
 
     def begin(self, batch: int, tokens: int, attention_mask: object, device: torch.device) -> ForwardPass:
         """Open one forward pass of the decoder; the first is the prompt."""
@@ -165,7 +237,7 @@ class Attended:
             last = (visible * torch.arange(tokens, device=device)).argmax(-1)
         indices = self.knowledge.selected if self.chosen is None else self.chosen.indices
         if indices is not None and (self.chosen is None or indices.shape[0] != batch):
-            self.chosen = self.everything.take(fit_batch(indices.to(device), batch))
+            self.chosen = self._choice(fit_batch(indices.to(device), batch))
         self.passes += 1
         return ForwardPass(self, visible, last, prompt=self.passes == 1, gradients=torch.is_grad_enabled())
 
@@ -211,17 +283,28 @@ class ForwardPass:
         bias = everything.bias(attended.adapter, 0) if len(everything.latents) else None
         if bias is not None:
             scores = scores + fit_batch(bias, query.shape[0])
+        if everything.latents.coarse is not None:
+            scores = self._rescored(scores, ends, scaling)
         null = attended.adapter.null_score(0, ends[:, :, None], scaling)
+        average = None if null is None else null.mean((1, 2))
         chosen = None
         if attended.chooses:
             indices = select(scores, attended.top_k) if attended.chosen is None else attended.chosen.indices
             assert indices is not None
-            chosen = everything.take(indices)
+            chosen = attended.choose(indices, scores, average)
         if attended.recorder is not None and attended.recorder.retrieval is None:
             kept = chosen or attended.chosen
-            average = None if null is None else null.mean((1, 2))
             attended.recorder.retrieval = Retrieval(scores, average, None if kept is None else kept.indices)
         return chosen
+
+    def _rescored(self, scores: Tensor, ends: Tensor, scaling: float) -> Tensor:
+        """Coarse scores (B, M) with those of the best rows computed again in full precision; ends (B, H, d)."""
+        attended, adapter = self.attended, self.attended.adapter
+        best = select(scores, max(RESCORED, 2 * attended.top_k))
+        rows = attended.take(best)
+        exact = mean_head_scores(ends, rows.latents, adapter.projections(0), scaling=scaling)
+        bias = rows.bias(adapter, 0, count=scores.shape[1])
+        return scores.scatter(1, best, exact if bias is None else exact + fit_batch(bias, scores.shape[0]))
 
     def record(
         self,
@@ -283,10 +366,6 @@ def visible_queries(attention_mask: object, tokens: int) -> Tensor | None:
     else:
         visible = (attention_mask > torch.finfo(attention_mask.dtype).min).any(-1).any(1)
     return None if bool(visible.all()) else visible
-
-
-def _similarity(question: Tensor, embeddings: Tensor, norms: Tensor) -> Tensor:
-    return question @ embeddings.to(question.dtype).T / norms.to(question.dtype).clamp(min=1e-12)
 
 
 def _with_null(scores: Tensor, null: Tensor | None) -> Tensor:

@@ -12,28 +12,35 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from kblam.attention.latent import Latents, Projections, row_statistics
-from kblam.attention.merge import cap, needs_gradient
+from kblam.attention.merge import cap, needs_gradient, wide_type
+from kblam.attention.retrieval import similarities
 from kblam.errors import ModelError
+from kblam.knowledge import Encoder
+from kblam.knowledge.encoders import LocalEncoder
+from kblam.knowledge.sentence_model import Updates
 from kblam.models.anatomy import AttentionSite, attention_sites, query_projection, refuse_unsupported
+from kblam.models.slots import ValueSlots
+from kblam.models.tensor_files import read_tensors, read_updates, save_updates
 
 __all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "adapter.safetensors"
+QUESTION_FILE = "question_encoder.safetensors"
 CONFIG_FILE = "adapter.json"
 EVIDENCE = (
     "score", "entity named", "property named", "another property named", "lead over the entity's other rows", "masked score", "masked cosine",
+    "lead over the knowledge's other properties",
 )  # fmt: skip
 """What speaks for the best row: its prior score; what the question names; and the same scores with the entity masked
 on both sides, so that only
 the property counts."""
-_UNCALIBRATED = (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_UNCALIBRATED = (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 _BLOCK = 1 << 16
 """Rows whose statistics are computed at once, so that a large knowledge base needs no second copy of itself."""
 
@@ -75,6 +82,14 @@ class AdapterConfig:
     check_quotes: bool = False
     """Replace a quoting answer that lacks the value of the row it rests on by that value; for bases too small to be
     trusted."""
+    slot_layers: tuple[int, ...] = ()
+    """Knowledge layers where the tokens of the chosen rows' values enter as slots; none is the paper's form."""
+    slot_rows: int = 4
+    """Rows whose values are cut into slots, the best ones."""
+    slot_tokens: int = 64
+    """Slots of a value; what lies behind them can only be said from its one vector."""
+    embedding_size: int = 0
+    """Width of the base model's token embeddings, from which slots are made; 0 means hidden_size."""
     key_norm_eps: float = 1e-5
     """Added to the variance in the layer norm over a row's keys."""
     key_blocks: int = 0
@@ -85,9 +100,12 @@ class AdapterConfig:
         if isinstance(layers, (list, tuple)):  # JSON knows lists only
             layers = tuple(layers)
             object.__setattr__(self, "knowledge_layers", layers)
+        object.__setattr__(self, "slot_layers", tuple(self.slot_layers))
         whole = isinstance(layers, tuple) and all(isinstance(layer, int) for layer in layers)
         if not whole or not layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
             raise ModelError(f"knowledge_layers must be ascending layer indices without repetition, not {layers}.")
+        if not set(self.slot_layers) <= set(layers):
+            raise ModelError(f"slot_layers {self.slot_layers} must be among the knowledge layers {layers}.")
         if self.retrieval_layer is not None and self.retrieval_layer != layers[0]:
             raise ModelError(
                 f"retrieval_layer {self.retrieval_layer} must be the first of the knowledge layers {layers}, "
@@ -138,11 +156,16 @@ class Adapter(nn.Module):
     """(L, H, d)."""
     null_offset: nn.Parameter | None
     """(L,): added to the null row's score."""
+    value_slots: ValueSlots | None
+    """None without slot layers."""
 
     def __init__(self, config: AdapterConfig, provenance: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.config = config
         self.provenance = dict(provenance or {})
+        self.question_updates: Updates = {}
+        """Low-rank updates of the sentence encoder, for questions only (see `SentenceModel.tuned`)."""
+        self._question_encoders: dict[int, LocalEncoder] = {}
         layers, heads, width = len(config.knowledge_layers), config.heads, config.encoder_width
         key = nn.Linear(width, (config.key_blocks or layers) * heads * config.head_dim)
         value = nn.Linear(width, layers * heads * config.value_head_dim)
@@ -162,6 +185,8 @@ class Adapter(nn.Module):
         self.register_buffer("refusal_bias", torch.tensor(-6.0) if prior else None)
         self.null_key = nn.Parameter(torch.zeros(layers, heads, config.head_dim)) if config.null_row else None
         self.null_offset = nn.Parameter(torch.zeros(layers)) if config.null_row else None
+        widths = outputs, heads * config.value_head_dim, config.hidden_size, config.embedding_size or config.hidden_size
+        self.value_slots = ValueSlots(len(config.slot_layers), *widths) if config.slot_layers else None
 
     @classmethod
     def for_model(cls, model: PreTrainedModel, config: AdapterConfig) -> Adapter:
@@ -212,12 +237,17 @@ class Adapter(nn.Module):
             row_statistics(block.double(), weight, bias, self.config.key_norm_eps)
             for block in torch.split(keys, _BLOCK)
         ]
-        mean, inverse = (torch.cat(numbers).to(self.key_weight.dtype) for numbers in zip(*blocks, strict=True))
+        wide = wide_type(self.key_weight.dtype)
+        mean, inverse = (torch.cat(numbers).to(wide) for numbers in zip(*blocks, strict=True))
         return Latents(keys, values, mean, inverse)
 
     def slot(self, layer: int) -> int:
         """The place of a decoder layer among the knowledge layers."""
         return self.config.knowledge_layers.index(layer)
+
+    def slot_layer(self, layer: int) -> int:
+        """The place of a decoder layer among the layers with value slots."""
+        return self.config.slot_layers.index(layer)
 
     def projections(self, slot: int) -> Projections:
         """The maps of the slot-th knowledge layer."""
@@ -243,14 +273,18 @@ class Adapter(nn.Module):
         unit = nn.functional.normalize(question.to(self.question_key.dtype), dim=-1)
         return unit @ self.question_key.T, unit @ self.question_value.T
 
+    def question_encoder(self, encoder: Encoder) -> Encoder:
+        """What reads questions: the encoder with this adapter's updates; the encoder itself where there are none."""
+        if not self.question_updates or not isinstance(encoder, LocalEncoder):
+            return encoder
+        if id(encoder) not in self._question_encoders:
+            self._question_encoders = {id(encoder): encoder.tuned(self.question_updates)}
+        return self._question_encoders[id(encoder)]
+
     def prior_scores(self, question: Tensor, latents: Latents) -> Tensor:
         """The question prior at the first knowledge layer: questions (n, D) to (n, M)."""
         assert self.beta_key is not None and self.beta_value is not None
-        for_keys, for_values = self.read_question(question)
-        key = for_keys @ latents.keys.to(for_keys.dtype).T / latents.key_norms.to(for_keys.dtype).clamp(min=1e-12)
-        value = (
-            for_values @ latents.values.to(for_values.dtype).T / latents.value_norms.to(for_keys.dtype).clamp(min=1e-12)
-        )
+        key, value = similarities(*self.read_question(question), latents)
         return self.beta_key[0] * key + self.beta_value[0] * value
 
     def null_score(self, slot: int, query: Tensor, scaling: float, soft_cap: float | None = None) -> Tensor | None:
@@ -261,7 +295,8 @@ class Adapter(nn.Module):
         return cap(score, soft_cap) + self.null_offset[slot]
 
     def save(self, directory: str | Path) -> None:
-        """Write adapter.safetensors and adapter.json into a directory, each aside first and then in one move."""
+        """Write adapter.safetensors, adapter.json and, where there are some, the question encoder's updates into a
+        directory, each aside first and then in one move."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
@@ -269,6 +304,7 @@ class Adapter(nn.Module):
         weights, description = (directory / f"{name}.part" for name in (WEIGHTS_FILE, CONFIG_FILE))
         save_file(tensors, weights)
         description.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        save_updates(directory / QUESTION_FILE, self.question_updates)
         weights.replace(directory / WEIGHTS_FILE)
         description.replace(directory / CONFIG_FILE)
 
@@ -280,7 +316,10 @@ class Adapter(nn.Module):
         """
         directory = Path(directory)
         adapter = cls(*_read_description(directory / CONFIG_FILE))
-        tensors = _read_tensors(directory / WEIGHTS_FILE)
+        tensors = read_tensors(directory / WEIGHTS_FILE)
+        if (weight := tensors.get("refusal_weight")) is not None and weight.dim() == 1 and len(weight) < len(EVIDENCE):
+            # Calibrated before the later kinds of evidence were known.
+            tensors["refusal_weight"] = nn.functional.pad(weight, (0, len(EVIDENCE) - len(weight)))
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
@@ -290,6 +329,7 @@ class Adapter(nn.Module):
                 "copy both files from the same adapter."
             )
         adapter.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        adapter.question_updates = read_updates(directory / QUESTION_FILE)
         return adapter.requires_grad_(False).eval()
 
 
@@ -315,12 +355,3 @@ def _read_description(path: Path) -> tuple[AdapterConfig, dict[str, Any]]:
     except (TypeError, ModelError) as error:
         reason = str(error).rstrip(".")
         raise ModelError(f"{path} has a `config` that cannot be used ({reason}); save the adapter again.") from error
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing; an adapter is a folder with {CONFIG_FILE} and {WEIGHTS_FILE}.") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path} is damaged or cut short ({error}); copy it again.") from error

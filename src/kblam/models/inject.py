@@ -85,6 +85,8 @@ class Injection:
         self._signature = inspect.signature(self._decoder.forward)
         self.standing: ActiveKnowledge | None = None
         """What calls outside an attend block attend to; for adapters that need no question beside the prompt."""
+        table: Any = model.get_input_embeddings()
+        self._token_table: Tensor = table.weight
         self._handles: list[Any] = []
         self._install(sites)
 
@@ -118,7 +120,7 @@ class Injection:
         chooses the rows for this and all later passes. A thread started inside the block (a streamer's) does not
         inherit it: open the block there.
         """
-        attended = Attended(self.adapter, knowledge, recorder)
+        attended = Attended(self.adapter, knowledge, recorder, self._token_table)
         token = _ATTENDED.set({**_ATTENDED.get({}), id(self): attended})
         try:
             yield
@@ -229,9 +231,21 @@ def _rectangular(
         for weight in (null, None if sinks is None else sinks.float()[None, :, None])
         if weight is not None
     ]
+    if forward_pass.attended.slots is not None and site.layer in adapter.config.slot_layers:
+        parts.append(_slots(call, module, scaling, soft_cap))
     output, log_sum_exp = merge([part[0] for part in parts], [part[1] for part in parts])
     forward_pass.record(site.layer, knowledge_query, rows, null, log_sum_exp, scaling, soft_cap)
     return output.to(query.dtype).transpose(1, 2).contiguous()
+
+
+def _slots(call: _LayerCall, module: nn.Module, scaling: float, soft_cap: float | None) -> tuple[Tensor, Tensor]:
+    """A slot layer's attention to the tokens of the chosen values."""
+    forward_pass, site, attended = call.forward_pass, call.site, call.forward_pass.attended
+    assert attended.adapter.value_slots is not None
+    projected = attended.adapter.value_slots.query(attended.adapter.slot_layer(site.layer), call.hidden_states)
+    query = apply_query_norm(module, projected, site.heads).transpose(1, 2)
+    options = {"scaling": scaling, "visible": forward_pass.visible, "soft_cap": soft_cap}
+    return attended.slot_attention(site.layer, query, **options)  # type: ignore[arg-type]
 
 
 def _context(

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kblam.answering.answer import Answer
-from kblam.answering.decoding import Decoder, Generation
+from kblam.answering.decoding import Generation
 from kblam.answering.model import KBLaM
+from kblam.answering.speech import Speech
 from kblam.serving.metrics import Metrics
 from kblam.serving.problems import RequestError
 
@@ -125,11 +126,11 @@ class Question(Job):
         # Without drawing, all choices are one.
         self.rows = copies if self.draws else 1
 
-    def cut(self, text: str, decoder: Decoder) -> tuple[str, bool]:
+    def cut(self, text: str, speech: Speech) -> tuple[str, bool]:
         """The text up to the first stop sequence, and no more tokens than wanted; whether tokens were cut off."""
         for stop in self.stop:
             text = text.split(stop, 1)[0]
-        short = text if self.most_tokens is None else decoder.cut(text, self.most_tokens)
+        short = text if self.most_tokens is None else speech.cut(text, self.most_tokens)
         return short, short != text
 
 
@@ -139,7 +140,7 @@ class Outlet:
 
     question: Question
     choice: int
-    decoder: Decoder
+    speech: Speech
     heard: str = ""
     sent: str = ""
 
@@ -147,7 +148,7 @@ class Outlet:
         """Take the next piece."""
         self.heard += piece
         held = max((len(stop) for stop in self.question.stop), default=1) - 1
-        text, cut = self.question.cut(self.heard, self.decoder)
+        text, cut = self.question.cut(self.heard, self.speech)
         self._send(text if cut or len(text) < len(self.heard) else text[: len(text) - held])
 
     def close(self, text: str) -> None:
@@ -169,7 +170,7 @@ class Desk:
     """Takes questions, answers them in batches, and turns them away when too many wait."""
 
     models: Mapping[str, KBLaM]
-    """By the name of their knowledge base; they share one decoder."""
+    """By the name of their knowledge base; they share their weights."""
     metrics: Metrics
     most_waiting: int
     most_together: int
@@ -307,7 +308,7 @@ class Desk:
         model = self.models[wishes.base]
         rows = [question for question in questions for _ in range(question.rows)]
         choices = [choice for question in questions for choice in range(question.rows)]
-        outlets = [Outlet(row, choice, model.decoder) for row, choice in zip(rows, choices, strict=True)]
+        outlets = [Outlet(row, choice, model.speech) for row, choice in zip(rows, choices, strict=True)]
         generation = Generation(
             wishes.temperature,
             wishes.top_p,
@@ -326,7 +327,7 @@ class Desk:
         for question in questions:
             mine = slice(start, start + question.rows)
             start += question.rows
-            self._reply(question, said[mine], answers[mine], outlets[mine], model.decoder)
+            self._reply(question, said[mine], answers[mine], outlets[mine], model.speech)
 
     def _reply(
         self,
@@ -334,16 +335,16 @@ class Desk:
         texts: list[str],
         answers: list[Answer | None],
         outlets: list[Outlet],
-        decoder: Decoder,
+        speech: Speech,
     ) -> None:
         said = []
         for text, answer, outlet in zip(texts, answers, outlets, strict=True):
-            shown, cut = question.cut(text, decoder)
+            shown, cut = question.cut(text, speech)
             outlet.close(shown)
             said.append(Said(shown, "length" if cut else "stop", answer))
         said *= question.copies // len(said)
-        tokens = sum(decoder.count(choice.text) for choice in said)
-        question.finish(Reply(tuple(said), decoder.count(question.prompt), tokens))
+        tokens = sum(speech.count(choice.text) for choice in said)
+        question.finish(Reply(tuple(said), speech.count(question.prompt), tokens))
 
 
 def _late(timeout: float) -> RequestError:

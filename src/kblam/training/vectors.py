@@ -1,87 +1,144 @@
-"""Train the vectors: the maps from a row's embeddings to keys and values inside the layers of a frozen model.
-
-Shapes: B batch, T tokens, M knowledge rows.
-"""
+"""Train the vectors: the maps from a row's embeddings to keys and values inside the layers of a frozen model."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from kblam.answering.prompts import REFUSAL
-from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter
 from kblam.models.inject import inject
+from kblam.training.lessons import Lessons, Mixture
+from kblam.training.losses import Weights, losses, tokenise
+from kblam.training.processes import Processes
 from kblam.training.questions import Practice
 
-__all__ = ["Schedule", "TextBatch", "tokenise", "train_vectors"]
+__all__ = ["TRAINED", "Schedule", "VectorTraining", "rates", "train_vectors"]
+
+TRAINED = ("key_", "value_", "query_", "null_")
+"""What the names of the trained tensors begin with."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast."""
+    """How long, how fast and on what."""
 
     steps: int = 2000
     batch: int = 24
-    """Questions a step."""
-    rows: int = 768
-    """Facts in the knowledge base of a step, shared by its questions."""
-    top_k: int = 24
-    """Rows attended to."""
+    """Questions in one forward pass of one process."""
+    accumulate: int = 1
+    """Forward passes a step."""
     rate: float = 3e-3
     warmup: int = 50
-    unanswerable: float = 0.1
-    """Share of questions whose fact is hidden; the answer is then the refusal."""
-    retrieval: float = 0.5
-    """Weight of the retrieval loss."""
+    decay: bool = True
+    """Whether the rate falls, in a straight line to a fiftieth."""
+    clip: float = 1.0
+    """The norm that gradients are cut to."""
+    mixture: Mixture = field(default_factory=Mixture)
+    weights: Weights = field(default_factory=Weights)
     seed: int = 0
 
     def scale(self, step: int) -> float:
-        """Warm-up, then a straight line down to a fiftieth."""
-        return min((step + 1) / self.warmup, max(0.02, (self.steps - step) / self.steps))
+        """The rate of a step, counted from 0, as a share of the highest."""
+        falling = max(0.02, (self.steps - step) / self.steps) if self.decay else 1.0
+        return min((step + 1) / self.warmup, falling)
 
 
-@dataclass(frozen=True, eq=False)
-class TextBatch:
-    """Prompts with their answers, right-padded."""
+class VectorTraining:
+    """Trains keys, values, queries and null rows step by step; the base and the question prior stay as they are."""
 
-    ids: Tensor
-    """(B, T)."""
-    mask: Tensor
-    """(B, T)."""
-    said: Tensor
-    """(B, T): the token to be said next, -100 where nothing is learnt."""
-    prompt_end: Tensor
-    """(B,)."""
+    def __init__(
+        self,
+        base: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        adapter: Adapter,
+        lessons: Lessons,
+        schedule: Schedule,
+        processes: Processes | None = None,
+    ) -> None:
+        self.base, self.tokenizer, self.adapter = base, tokenizer, adapter
+        self.lessons, self.schedule, self.processes = lessons, schedule, processes or Processes()
+        adapter.requires_grad_(False)
+        named = {name: tensor for name, tensor in adapter.named_parameters() if name.startswith(TRAINED)}
+        self.names, self.trained = list(named), list(named.values())
+        for tensor in self.trained:
+            tensor.requires_grad_(True)
+        base.requires_grad_(False).eval()  # type: ignore[no-untyped-call]
+        self.injection = inject(base, adapter)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=schedule.rate, weight_decay=0.0, betas=(0.9, 0.98))
+
+    def close(self) -> None:
+        """Give the base model back as it was."""
+        self.injection.remove()
+        self.adapter.requires_grad_(False)
+
+    def step(self, step: int) -> dict[str, float]:
+        """Do the step of this number, counted from 0; what it does depends on the number and the schedule alone."""
+        schedule, processes = self.schedule, self.processes
+        for group in self.optimizer.param_groups:
+            group["lr"] = schedule.rate * schedule.scale(step)
+        count = schedule.batch * schedule.accumulate * processes.count
+        picked = self.lessons.pick(schedule.mixture, count, step / schedule.steps, f"{schedule.seed}/{step}")
+        mine = range(processes.rank, count, processes.count)
+        parts = [mine[at : at + schedule.batch] for at in range(0, len(mine), schedule.batch)]
+        exercises = [self.lessons.exercise(picked, part, self.base.device) for part in parts]
+        texts = [tokenise(self.tokenizer, item.questions, item.answers).to(self.base.device) for item in exercises]
+        said = torch.stack([(text.said != -100).sum() for text in texts]).sum()
+        tokens = processes.sum({"tokens": said})["tokens"]
+        totals: dict[str, Tensor] = {}
+        for exercise, text in zip(exercises, texts, strict=True):
+            sums = losses(self.base, self.tokenizer, self.adapter, self.injection, exercise, text, schedule.weights)
+            whole = sums["answer"] / tokens + schedule.weights.retrieval * sums["retrieval"] / count
+            if "teacher" in sums:
+                whole = whole + schedule.weights.teacher * sums["teacher"] / tokens
+            whole.backward()  # type: ignore[no-untyped-call]
+            totals = {name: totals.get(name, 0) + number.detach() for name, number in sums.items()}
+        processes.sum_gradients(self.trained)
+        norm = nn.utils.clip_grad_norm_(self.trained, schedule.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return {**rates(processes.sum(totals)), "gradient": float(norm), "rows": float(len(picked.rows))}
+
+    @torch.no_grad()
+    def measure(
+        self, lessons: Lessons, rows: int, count: int, shuffle: bool = False, seed: str = "validation"
+    ) -> dict[str, float]:
+        """The losses on other lessons, `count` questions among `rows` rows, the same ones for the same seed.
+
+        shuffle: every row gets another row's value: a model that does not read its knowledge would not notice.
+        """
+        mixture = replace(self.schedule.mixture, unanswerable=0.3, first_rows=rows, rows=rows)
+        picked = lessons.pick(mixture, count, 1.0, seed)
+        totals: dict[str, Tensor] = {}
+        for start in range(0, count, self.schedule.batch):
+            part = range(start, min(start + self.schedule.batch, count))
+            exercise = lessons.exercise(picked, part, self.base.device)
+            if shuffle:
+                exercise = replace(exercise, values=exercise.values.roll(1 + len(picked.rows) // 3, 0))
+            text = tokenise(self.tokenizer, exercise.questions, exercise.answers).to(self.base.device)
+            weights = replace(self.schedule.weights, teacher=0.0)
+            sums = losses(self.base, self.tokenizer, self.adapter, self.injection, exercise, text, weights)
+            totals = {name: totals.get(name, 0) + number for name, number in sums.items()}
+        return rates({name: float(number) for name, number in totals.items()})
 
 
-def tokenise(tokenizer: PreTrainedTokenizerBase, questions: list[str], answers: list[str]) -> TextBatch:
-    """Chat prompts and answers as token ids; an answer starts with a space, as a value does behind a fact's colon."""
-    prompts = [
-        str(
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
-        )
-        for text in questions
-    ]
-    asked = [list(tokenizer(prompt, add_special_tokens=False)["input_ids"]) for prompt in prompts]
-    spoken = [
-        [*tokenizer(" " + answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for answer in answers
-    ]
-    longest = max(len(a) + len(b) for a, b in zip(asked, spoken, strict=True))
-    ids = torch.full((len(asked), longest), int(tokenizer.pad_token_id))
-    mask, said = torch.zeros_like(ids), torch.full_like(ids, -100)
-    for row, (prompt, answer) in enumerate(zip(asked, spoken, strict=True)):
-        whole = torch.tensor(prompt + answer)
-        ids[row, : len(whole)], mask[row, : len(whole)] = whole, 1
-        said[row, len(prompt) - 1 : len(whole) - 1] = whole[len(prompt) :]
-    return TextBatch(ids, mask, said, torch.tensor([len(prompt) - 1 for prompt in asked]))
+def rates(sums: dict[str, float]) -> dict[str, float]:
+    """Sums over tokens and questions as means; the refusal is a balanced accuracy."""
+    tokens, questions, answerable = (max(1.0, sums[name]) for name in ("tokens", "questions", "answerable"))
+    missing = sums["questions"] - sums["answerable"]
+    both = [sums["accepted"] / answerable] + ([sums["refused"] / missing] if missing else [])
+    means = {
+        "answer": sums["answer"] / tokens,
+        "retrieval": sums["retrieval"] / questions,
+        "token accuracy": sums["token accuracy"] / tokens,
+        "top-1": sums["top-1"] / answerable,
+        "refusal": sum(both) / len(both),
+        "tokens": sums["tokens"],
+    }
+    return means | ({"teacher": sums["teacher"] / tokens} if "teacher" in sums else {})
 
 
 def train_vectors(
@@ -92,70 +149,14 @@ def train_vectors(
     schedule: Schedule,
     report: Callable[[int, dict[str, float]], None],
 ) -> None:
-    """Train keys, values, queries and null rows; the base and the question prior stay as they are."""
-    adapter.requires_grad_(False)
-    trained = [
-        tensor.requires_grad_(True)
-        for name, tensor in adapter.named_parameters()
-        if name.startswith(("key_", "value_", "query_", "null_"))
-    ]
-    base.requires_grad_(False).eval()  # type: ignore[no-untyped-call]
-    injection = inject(base, adapter)
-    optimizer = torch.optim.AdamW(trained, lr=schedule.rate, weight_decay=0.0, betas=(0.9, 0.98))
+    """All steps on practice with one question about each fact."""
+    needed = tuple((row,) for row in range(len(practice.facts)))
+    lessons = Lessons(
+        practice.facts, practice.keys, practice.values, practice.questions, practice.asked, needed, tuple(range(len(needed)))
+    )  # fmt: skip
+    training = VectorTraining(base, tokenizer, adapter, lessons, schedule)
     try:
-        for step, (rows, right, hidden) in enumerate(_draws(practice, schedule)):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate * schedule.scale(step)
-            losses = _step(base, tokenizer, adapter, injection, practice, schedule, rows, right, hidden)
-            (losses["answer"] + schedule.retrieval * losses["retrieval"]).backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            report(step + 1, {name: value.item() for name, value in losses.items()})
+        for step in range(schedule.steps):
+            report(step + 1, training.step(step))
     finally:
-        injection.remove()
-        adapter.requires_grad_(False)
-
-
-def _draws(practice: Practice, schedule: Schedule) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """For each step: the rows of its knowledge base, which of them are asked about, and which questions have theirs
-    hidden."""
-    draw, groups = random.Random(schedule.seed), practice.by_entity()
-    for _ in range(schedule.steps):
-        rows: list[int] = []
-        while len(rows) < schedule.rows:
-            rows += draw.choice(groups)
-        rows = list(dict.fromkeys(rows))
-        right = torch.tensor(draw.sample(range(len(rows)), schedule.batch))
-        yield torch.tensor(rows), right, torch.tensor([draw.random() < schedule.unanswerable for _ in right])
-
-
-def _step(
-    base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, adapter: Adapter, injection: object, practice: Practice, schedule: Schedule,
-    rows: Tensor, right: Tensor, hidden: Tensor,
-) -> dict[str, Tensor]:  # fmt: skip
-    asked = rows[right].tolist()
-    answers = [
-        REFUSAL if gone else practice.questions[row].answer for row, gone in zip(asked, hidden.tolist(), strict=True)
-    ]
-    text = tokenise(tokenizer, [practice.questions[row].text for row in asked], answers)
-    prior = torch.zeros(len(asked), len(rows))
-    prior[hidden, right[hidden]] = -torch.inf
-    latents = adapter.latents(practice.keys[rows], practice.values[rows])
-    recorder = Recorder()
-    knowledge = ActiveKnowledge(
-        latents, practice.asked[rows[right]], prior, prompt_end=text.prompt_end, top_k=schedule.top_k
-    )
-    with injection.attend(knowledge, recorder):  # type: ignore[attr-defined]
-        states = base.model(input_ids=text.ids, attention_mask=text.mask, use_cache=False).last_hidden_state
-    logits = base.lm_head(states[text.said != -100])
-    said = text.said[text.said != -100]
-    assert recorder.retrieval is not None
-    scores = torch.cat([recorder.retrieval.scores, recorder.retrieval.null[:, None]], -1)  # type: ignore[index]
-    target = torch.where(hidden, len(rows), right)
-    return {
-        "answer": nn.functional.cross_entropy(logits.float(), said),
-        "retrieval": nn.functional.cross_entropy(scores, target),
-        "token accuracy": (logits.argmax(-1) == said).float().mean(),
-        "top-1": (scores[~hidden, :-1].argmax(-1) == right[~hidden]).float().mean(),
-    }
+        training.close()

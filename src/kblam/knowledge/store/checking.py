@@ -48,7 +48,7 @@ def check_store(database: Database) -> CheckReport:
     facts, version, cache = 0, 0, "unknown"
     conflicts: tuple[tuple[Triple, Triple], ...] = ()
     try:
-        with database.reading() as connection:
+        with database.reading_apart() as connection:
             problems += _pages(connection)
             facts, version = count_facts(connection), present_version(connection)
             for kind in (_rows, _versions, _embeddings, _texts):

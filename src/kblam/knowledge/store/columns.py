@@ -1,12 +1,11 @@
 """The column cache of a store: the vectors of one version in one file, mapped into memory and never copied.
 
 The cache holds nothing that the database does not: it may be deleted at any time, and what is missing, damaged or of
-another store is made again. A file is never written twice. A reader maps it privately and writes the rows that changed
-since into its own mapping, so that a version stays what it was while the next one is answered from.
+another store is made again. A file is never written twice.
 
-    4,096 bytes   CRC-32 and JSON: format, version, mark (see versions.mark), rows, capacity, width, dtype, checksum
-    keys          (capacity, D), of which the first `rows` count; the rest takes no place on the disk
-    values        (capacity, D)
+    4,096 bytes   CRC-32 and JSON: format, version, mark (see versions.mark), rows, width, dtype, checksum
+    keys          (rows, D)
+    values        (rows, D)
 """
 
 from __future__ import annotations
@@ -17,96 +16,66 @@ import secrets
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FOLDER", "Columns", "cached_versions", "open_columns", "remove_other_columns", "write_columns"]
+from kblam.knowledge.rows import FloatArray
+
+__all__ = ["FOLDER", "cached_versions", "open_columns", "remove_other_columns", "write_columns"]
 
 FOLDER = "columns"
 HEADER = 4096
 FORMAT = 1
-SPARE = 1024
-"""Rows that a small store can grow by before the cache is made anew; they take no place on the disk."""
 ABANDONED = 600.0
 """Seconds after which a file that was not finished belongs to a process that died."""
 _BLOCK = 1 << 24
 
 
-@dataclass(frozen=True)
-class Columns:
-    """A cache file that was found whole."""
-
-    path: Path
-    file: BinaryIO
-    """Held open, for another process may put a newer file in the place of this one and delete it."""
-    version: int
-    rows: int
-    capacity: int
-    width: int
-    dtype: np.dtype[np.floating[Any]]
-
-    def map(self) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-        """Return keys and values, (capacity, D); what is written to them stays in this mapping."""
-        shape = (self.capacity, self.width)
-        size = self.capacity * self.width * self.dtype.itemsize
-        memory = mmap.mmap(self.file.fileno(), HEADER + 2 * size, access=mmap.ACCESS_COPY)
-        keys, values = (np.ndarray(shape, self.dtype, buffer=memory, offset=HEADER + part * size) for part in range(2))
-        return keys, values
-
-
-def write_columns(directory: Path, version: int, mark: str, keys: NDArray[Any], values: NDArray[Any]) -> Columns | None:
-    """Write the vectors of a version, whole or not at all; None where nothing can be written: the cache is a comfort."""
-    rows, width = keys.shape
-    capacity = rows + max(SPARE, rows // 8)
+def write_columns(directory: Path, version: int, mark: str, keys: FloatArray, values: FloatArray) -> bool:
+    """Write the vectors of a version, whole or not at all; False where nothing can be written: it is only a cache."""
     about = {
         "format": FORMAT,
         "version": version,
         "mark": mark,
-        "rows": rows,
-        "capacity": capacity,
-        "width": width,
+        "rows": len(keys),
+        "width": keys.shape[1],
         "dtype": keys.dtype.str,
         "checksum": _checksum(keys, values),
     }
-    folder = directory / FOLDER
-    path = folder / _name(version, mark)
-    aside = folder / f"{path.name}.{secrets.token_hex(4)}.part"
+    path = _path(directory, version, mark)
+    aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        folder.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         with aside.open("wb") as file:
             file.write(_header(about))
-            file.write(np.ascontiguousarray(keys).view(np.uint8).data)
-            file.seek(HEADER + capacity * width * keys.itemsize)
-            file.write(np.ascontiguousarray(values).view(np.uint8).data)
-            file.truncate(HEADER + 2 * capacity * width * keys.itemsize)
+            for array in (keys, values):
+                file.write(_bytes(array))
         aside.replace(path)
-        return Columns(path, path.open("rb"), version, rows, capacity, width, keys.dtype)
     except OSError:
         with suppress(OSError):
             aside.unlink()
-        return None
+        return False
+    return True
 
 
-def open_columns(directory: Path, version: int, mark: str) -> Columns | None:
-    """Return the cache of this version if it is there and whole."""
-    path = directory / FOLDER / _name(version, mark)
+def open_columns(directory: Path, version: int, mark: str) -> tuple[FloatArray, FloatArray] | None:
+    """Return keys and values, (M, D) and mapped, from the cache of this version; None unless it is there and whole."""
     try:
-        file = path.open("rb")
-        line = file.read(HEADER).rstrip(b"\0")
-        about = json.loads(line[9:])
-        if int(line[:8], 16) != zlib.crc32(line[9:]) or about["format"] != FORMAT or about["mark"] != mark:
-            return None
-        dtype = np.dtype(about["dtype"])
-        columns = Columns(path, file, version, about["rows"], about["capacity"], about["width"], dtype)
-        keys, values = columns.map()
-        whole = _checksum(keys[: columns.rows], values[: columns.rows]) == about["checksum"]
+        with _path(directory, version, mark).open("rb") as file:
+            line = file.read(HEADER).rstrip(b"\0")
+            about = json.loads(line[9:])
+            if int(line[:8], 16) != zlib.crc32(line[9:]) or about["format"] != FORMAT or about["mark"] != mark:
+                return None
+            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        shape, dtype = (about["rows"], about["width"]), np.dtype(about["dtype"])
+        size = shape[0] * shape[1] * dtype.itemsize
+        keys, values = (np.ndarray(shape, dtype, memory, HEADER + part * size) for part in range(2))
+        return (keys, values) if _checksum(keys, values) == about["checksum"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return columns if whole else None
 
 
 def cached_versions(directory: Path) -> list[tuple[int, str]]:
@@ -119,16 +88,17 @@ def cached_versions(directory: Path) -> list[tuple[int, str]]:
     return sorted(found, reverse=True)
 
 
-def remove_other_columns(directory: Path, keep: Path) -> None:
-    """Delete every other file of the cache; readers that mapped one keep what they have."""
-    for path in (directory / FOLDER).glob("*"):
+def remove_other_columns(directory: Path, version: int, mark: str) -> None:
+    """Delete every file of the cache but this version's; readers that mapped one keep what they have."""
+    keep = _path(directory, version, mark)
+    for path in keep.parent.glob("*"):
         with suppress(OSError):  # Windows does not delete what is mapped; a later call does
             if path != keep and (path.suffix == ".columns" or time.time() - path.stat().st_mtime > ABANDONED):
                 path.unlink()
 
 
-def _name(version: int, mark: str) -> str:
-    return f"{version}-{mark}.columns"
+def _path(directory: Path, version: int, mark: str) -> Path:
+    return directory / FOLDER / f"{version}-{mark}.columns"
 
 
 def _header(about: dict[str, Any]) -> bytes:
@@ -136,10 +106,14 @@ def _header(about: dict[str, Any]) -> bytes:
     return (b"%08x " % zlib.crc32(line) + line).ljust(HEADER, b"\0")
 
 
-def _checksum(keys: NDArray[Any], values: NDArray[Any]) -> int:
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array).view(np.uint8).reshape(-1).data
+
+
+def _checksum(keys: FloatArray, values: FloatArray) -> int:
     checksum = 0
     for array in (keys, values):
-        data = np.ascontiguousarray(array).view(np.uint8).reshape(-1).data
+        data = _bytes(array)
         for start in range(0, len(data), _BLOCK):
             checksum = zlib.crc32(data[start : start + _BLOCK], checksum)
     return checksum

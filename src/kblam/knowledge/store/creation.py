@@ -12,14 +12,9 @@ from kblam.knowledge.embeddings import ABOUT, load_directory
 from kblam.knowledge.encoders import Encoder
 from kblam.knowledge.snapshot import Snapshot
 from kblam.knowledge.store.changes import Writer, start
-from kblam.knowledge.store.database import FILE, create_database, explained
+from kblam.knowledge.store.database import FILE, create_database, explained, is_store
 
-__all__ = ["create_store", "is_old_directory", "is_store", "make_store", "store_of_old_directory"]
-
-
-def is_store(directory: Path) -> bool:
-    """True for a directory that holds a store."""
-    return (directory / FILE).is_file()
+__all__ = ["create_store", "is_old_directory", "make_store", "store_of_old_directory"]
 
 
 def is_old_directory(directory: Path) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from kblam.errors import KnowledgeError
 from kblam.version import __version__
 
-__all__ = ["FILE", "MIGRATIONS", "Database", "create_database", "explained"]
+__all__ = ["FILE", "MIGRATIONS", "Database", "create_database", "explained", "is_store"]
 
 FILE = "facts.sqlite3"
 APPLICATION = 0x6B626C6D
@@ -171,6 +171,16 @@ class Database:
                     self._reader.execute("ROLLBACK")
 
     @contextmanager
+    def reading_apart(self) -> Iterator[sqlite3.Connection]:
+        """Like reading, by a connection of its own: for what takes long, while other threads go on."""
+        other = Database(self.directory, self.patience)
+        try:
+            with other.reading() as connection:
+                yield connection
+        finally:
+            other.close()
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Give the connection of the one writer; all that the block did is kept when it ends well, else nothing."""
         if self.read_only:
@@ -248,6 +258,11 @@ class Database:
 
 def _is_full(directory: Path) -> bool:
     return shutil.disk_usage(directory).free < LEAST_SPACE
+
+
+def is_store(directory: Path) -> bool:
+    """True for a directory that holds a store."""
+    return (directory / FILE).is_file()
 
 
 def create_database(path: Path) -> sqlite3.Connection:

@@ -63,7 +63,7 @@ def import_file(
         return _import_texts(store, path, facts, [], dry_run, progress)
     other = KnowledgeBase.from_file(path)
     store.check_encoder(other)
-    change = store.try_out(other.triples) if dry_run else store.merge(other, "import", path.name)
+    change = store.try_out(other.triples) if dry_run else store.merge(other, "import", path.name, progress)
     return _report(store, change, [], dry_run)
 
 

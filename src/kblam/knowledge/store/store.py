@@ -9,14 +9,14 @@ from pathlib import Path
 
 from kblam.errors import EncoderError, KnowledgeError
 from kblam.knowledge.base import Change, KnowledgeBase
-from kblam.knowledge.encoders import DEFAULT_ENCODER, Encoder, encode_checked, load_encoder
+from kblam.knowledge.encoders import DEFAULT_ENCODER, Encoder, encode_checked, load_encoder, tracked
 from kblam.knowledge.files import rows_that_stay
 from kblam.knowledge.snapshot import FloatArray, Snapshot
 from kblam.knowledge.store import facts as reading
-from kblam.knowledge.store.changes import Encoded, Writer, forget_before, unknown_texts
+from kblam.knowledge.store.changes import Writer, forget_before, unknown_texts
 from kblam.knowledge.store.checking import CheckReport, check_store
-from kblam.knowledge.store.creation import create_store, is_old_directory, is_store, make_store, store_of_old_directory
-from kblam.knowledge.store.database import FILE, PATIENCE, Database
+from kblam.knowledge.store.creation import create_store, is_old_directory, make_store, store_of_old_directory
+from kblam.knowledge.store.database import FILE, PATIENCE, Database, is_store
 from kblam.knowledge.store.facts import Difference, Record, Version
 from kblam.knowledge.store.importing import ImportReport, export_file, import_file
 from kblam.knowledge.store.view import View, allowance, rebuild_columns
@@ -25,6 +25,8 @@ from kblam.knowledge.triples import Triple
 __all__ = ["StoredKnowledge", "open_store", "write_store"]
 
 Requirement = Callable[[Writer], None]
+TOGETHER = 5_000
+"""Facts between two steps of a progress bar."""
 
 
 def open_store(
@@ -116,9 +118,9 @@ class StoredKnowledge(KnowledgeBase):
         return present if version == present.version else self._view.as_of(version)
 
     def changes_since(self, version: int) -> frozenset[int] | None:
-        """Return the rows in which the last snapshot() may differ from that of this version; None when not known.
+        """Return the rows of the last snapshot() that may hold another fact or other vectors than they did in `version`.
 
-        Rows beyond the end of the snapshot that is asked about may be among them.
+        Rows that were added are among them, rows that are gone are not; None when the difference is not known.
         """
         return self._view.changes_since(version)
 
@@ -217,12 +219,12 @@ class StoredKnowledge(KnowledgeBase):
         """
         self._check_changeable()
         vectors = self._missing_vectors(triples, progress)
-        encoded = ((t, vectors.get(t.key_text), vectors.get(t.value_text)) for t in triples)
 
         def change(writer: Writer) -> None:
             if refuse_known:
                 self._refuse_known(writer, triples)
-            writer.put(encoded)
+            for part in tracked(_parts(len(triples)), progress, "Storing"):
+                writer.put((t, vectors.get(t.key_text), vectors.get(t.value_text)) for t in triples[part])
 
         return self._commit(action, note, change, require)
 
@@ -234,14 +236,21 @@ class StoredKnowledge(KnowledgeBase):
         unchanged = sum(fact == triple for fact, triple in zip(held, triples, strict=True))
         return Change(added, len(triples) - added - unchanged, unchanged)
 
-    def merge(self, other: KnowledgeBase, action: str = "merge", note: str | None = None) -> Change:
+    def merge(
+        self, other: KnowledgeBase, action: str = "merge", note: str | None = None, progress: bool = False
+    ) -> Change:
         """Take over the facts of another base by the same encoder, in one change; its version of a fact counts."""
         theirs = other.snapshot()
         self._check_changeable()
         other._check_changeable()
         self.check_encoder(other)
-        encoded: Iterable[Encoded] = zip(theirs.triples, theirs.keys, theirs.values, strict=True)
-        return self._commit(action, note, lambda writer: writer.put(encoded))
+        triples, keys, values = theirs.triples, theirs.keys, theirs.values
+
+        def change(writer: Writer) -> None:
+            for part in tracked(_parts(len(triples)), progress, "Storing"):
+                writer.put(zip(triples[part], keys[part], values[part], strict=True))
+
+        return self._commit(action, note, change)
 
     def check_encoder(self, other: KnowledgeBase) -> None:
         """Raise EncoderError when the vectors of another base cannot be here."""
@@ -299,7 +308,7 @@ class StoredKnowledge(KnowledgeBase):
 
     def rebuild_cache(self) -> None:
         """Write the column cache of the present version anew."""
-        with self._database.reading() as connection:
+        with self._database.reading_apart() as connection:
             version = reading.present_version(connection)
             rebuild_columns(self._database, connection, version, str(reading.mark_of(connection, version)))
 
@@ -345,6 +354,10 @@ class StoredKnowledge(KnowledgeBase):
             raise KnowledgeError(
                 f"the {known[0].property} of {known[0].entity} is already here{more}: use set to replace what is known"
             )
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(start, start + TOGETHER) for start in range(0, count, TOGETHER)]
 
 
 def _last_of_each(triples: Iterable[Triple]) -> list[Triple]:

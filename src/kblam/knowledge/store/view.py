@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kblam.knowledge.snapshot import FloatArray, Snapshot
-from kblam.knowledge.store.columns import (
-    Columns,
-    cached_versions,
-    open_columns,
-    remove_other_columns,
-    write_columns,
-)
+from kblam.knowledge.changelog import ChangeLog
+from kblam.knowledge.rows import FloatArray, Rows
+from kblam.knowledge.snapshot import Snapshot
+from kblam.knowledge.store.columns import cached_versions, open_columns, remove_other_columns, write_columns
 from kblam.knowledge.store.database import Database
 from kblam.knowledge.store.facts import (
     about,
@@ -34,22 +28,11 @@ __all__ = ["View", "allowance", "rebuild_columns"]
 
 TOGETHER = 20_000
 """Facts whose vectors are read by one call."""
-REMEMBERED = 4096
-"""Steps from one snapshot to the next whose changed rows are remembered."""
 
 
 def allowance(rows: int) -> int:
     """Return how many rows may differ from the column cache before it is made anew."""
     return 1024 + rows // 16
-
-
-@dataclass(frozen=True)
-class _Step:
-    """From which version of ours to which, and the rows that changed."""
-
-    old: int
-    new: int
-    rows: frozenset[int]
 
 
 class View:
@@ -60,14 +43,12 @@ class View:
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._mark = ""
-        self._columns: Columns | None = None
-        self._differing: set[int] = set()
-        """Rows of our snapshot that are not as in the column cache."""
-        self._steps: deque[_Step] = deque(maxlen=REMEMBERED)
+        self._log = ChangeLog(0)
         self._ambiguous = -1
         """Up to this number, a version may be one of another line: a copy of the store was put in its place."""
-        self._rewriting: threading.Thread | None = None
-        self._rewritten: Columns | None = None
+        self._uncached: set[int] = set()
+        """Rows that are not as in the column cache."""
+        self._caching: threading.Thread | None = None
 
     def snapshot(self) -> Snapshot:
         """Return the present version; nothing that is handed out ever changes."""
@@ -84,53 +65,46 @@ class View:
             return self._snapshot
 
     def changes_since(self, version: int) -> frozenset[int] | None:
-        """Return the rows in which a snapshot of this version may differ from the last one handed out, if known."""
+        """Return the rows of the last snapshot that may differ from what they held in this version; None: not known."""
         with self._lock:
-            if self._snapshot is None or not self._ambiguous < version <= self._snapshot.version:
+            if self._snapshot is None or version <= self._ambiguous:
                 return None
-            rows: frozenset[int] = frozenset()
-            reached = self._snapshot.version
-            for step in reversed(self._steps):
-                if reached <= version:
-                    break
-                rows, reached = rows | step.rows, step.old
-            return rows if reached <= version else None
+            return self._log.since(version, self._snapshot.version, len(self._snapshot.triples))
 
     def as_of(self, version: int) -> Snapshot:
         """Return a version of the past, its facts in the order in which they came."""
-        with self._database.reading() as connection:
+        with self._database.reading_apart() as connection:
             triples, ids = facts_as_of(connection, version)
             keys, values = _vectors(connection, ids)
-            return self._made(connection, triples, keys, values, version)
+            return _made(connection, triples, Rows([keys]), Rows([values]), version)
 
     def _load(self, connection: sqlite3.Connection, version: int, mark: str) -> Snapshot:
         """Read everything: the facts from the database, the vectors through the cache if it is good."""
-        self._steps.clear()
-        self._differing, self._rewritten = set(), None
-        count = count_facts(connection)
-        self._columns = self._usable(connection, version, count)
-        if self._columns is None:
-            self._columns, keys, values = rebuild_columns(self._database, connection, version, mark)
-        if self._columns is not None:
-            rows, _, ids = rows_since(connection, self._columns.version)
-            keys, values = self._columns.map()
-            keys[rows], values[rows] = _vectors(connection, ids)
-            self._differing = set(rows)
-        return self._made(connection, read_page(connection, 0, None), keys[:count], values[:count], version)
+        self._log = ChangeLog(version)
+        cached, keys, values = self._usable(connection) or (version, *self._rebuilt(connection, version, mark))
+        rows, _, ids = rows_since(connection, cached)
+        self._uncached = set(rows)
+        vectors = _vectors(connection, ids)
+        both = _next_rows((Rows([keys]), Rows([values])), rows, vectors, count_facts(connection))
+        return _made(connection, read_page(connection, 0, None), *both, version)
 
-    def _usable(self, connection: sqlite3.Connection, version: int, count: int) -> Columns | None:
-        """Return the newest cache file that is whole, of this store, and near enough to this version."""
+    def _rebuilt(self, connection: sqlite3.Connection, version: int, mark: str) -> tuple[FloatArray, FloatArray]:
+        """Return all vectors, from a new cache if it can be written."""
+        in_memory = rebuild_columns(self._database, connection, version, mark)
+        return open_columns(self._database.directory, version, mark) or in_memory
+
+    def _usable(self, connection: sqlite3.Connection) -> tuple[int, FloatArray, FloatArray] | None:
+        """Return version, keys and values of the newest cache file that is whole, of this store, and near enough."""
         encoder = encoder_of(connection)
+        later = "SELECT count(*) FROM facts WHERE ended IS NULL AND placed > ?"
         for number, mark in cached_versions(self._database.directory):
-            if number > version or mark_of(connection, number) != mark:
+            if mark_of(connection, number) != mark:
                 continue
-            later = "SELECT count(*) FROM facts WHERE ended IS NULL AND placed > ?"
-            if connection.execute(later, (number,)).fetchone()[0] > allowance(count):
+            if connection.execute(later, (number,)).fetchone()[0] > allowance(count_facts(connection)):
                 return None
-            columns = open_columns(self._database.directory, number, mark)
-            shape = (encoder.width, encoder.dtype)
-            if columns is not None and columns.capacity >= count and (columns.width, columns.dtype) == shape:
-                return columns
+            found = open_columns(self._database.directory, number, mark)
+            if found is not None and (found[0].shape[1], found[0].dtype) == (encoder.width, encoder.dtype):
+                return number, *found
         return None
 
     def _advance(self, connection: sqlite3.Connection, old: Snapshot, version: int, mark: str) -> Snapshot:
@@ -139,70 +113,60 @@ class View:
         rows, triples, ids = rows_since(connection, old.version)
         if len(rows) > allowance(count):
             return self._load(connection, version, mark)
-        step = _Step(old.version, version, frozenset(rows))
-        keys, values = self._next_arrays(connection, old, count)
-        keys[rows], values[rows] = _vectors(connection, ids)
+        both = _next_rows((old.key_rows, old.value_rows), rows, _vectors(connection, ids), count)
         facts: list[Any] = [*old.triples[:count], *([None] * (count - len(old.triples)))]
         for row, triple in zip(rows, triples, strict=True):
             facts[row] = triple
-        self._steps.append(step)
-        self._differing |= step.rows
-        snapshot = self._made(connection, facts, keys[:count], values[:count], version)
-        if self._columns is not None and len(self._differing) > allowance(count):
-            self._rewrite(snapshot, mark)
+        snapshot = _made(connection, facts, *both, version)
+        self._log.add(version, rows)
+        self._uncached |= set(rows)
+        if len(self._uncached) > allowance(count) and not self._database.read_only:
+            self._cache(snapshot, mark)
         return snapshot
 
-    def _next_arrays(self, connection: sqlite3.Connection, old: Snapshot, count: int) -> tuple[FloatArray, FloatArray]:
-        """Return arrays of our own for `count` rows that hold what the last snapshot has."""
-        if self._rewritten is not None:
-            self._columns, self._rewritten = self._rewritten, None
-            self._differing = set(rows_since(connection, self._columns.version)[0])
-        kept = min(count, len(old.triples))
-        columns = self._columns
-        if columns is None or count > columns.capacity:
-            self._columns = None  # in memory until the store is opened again
-            keys, values = (np.empty((count, array.shape[1]), array.dtype) for array in (old.keys, old.values))
-            keys[:kept], values[:kept] = old.keys[:kept], old.values[:kept]
-            return keys, values
-        keys, values = columns.map()
-        rows = np.array([row for row in self._differing if row < kept], dtype=np.intp)
-        keys[rows], values[rows] = old.keys[rows], old.values[rows]
-        return keys, values
-
-    def _rewrite(self, snapshot: Snapshot, mark: str) -> None:
-        """Write the cache anew in the background; questions go on with the old one until then."""
-        if self._rewriting is not None and self._rewriting.is_alive():
+    def _cache(self, snapshot: Snapshot, mark: str) -> None:
+        """Write the cache anew in the background, for those who open the store later."""
+        if self._caching is not None and self._caching.is_alive():
             return
 
         def write() -> None:
-            self._rewritten = write_columns(
-                self._database.directory, snapshot.version, mark, snapshot.keys, snapshot.values
-            )
-            if self._rewritten is not None:
-                remove_other_columns(self._database.directory, self._rewritten.path)
+            directory = self._database.directory
+            if write_columns(directory, snapshot.version, mark, snapshot.keys, snapshot.values):
+                remove_other_columns(directory, snapshot.version, mark)
 
-        self._rewriting = threading.Thread(target=write, name="kblam column cache", daemon=True)
-        self._rewriting.start()
-
-    def _made(
-        self, connection: sqlite3.Connection, triples: list[Any], keys: FloatArray, values: FloatArray, version: int
-    ) -> Snapshot:
-        encoder, texts = encoder_of(connection), about(connection, "texts") == "1"
-        return Snapshot(tuple(triples), keys, values, version, encoder.name, texts)
+        self._uncached = set()
+        self._caching = threading.Thread(target=write, name="kblam column cache", daemon=True)
+        self._caching.start()
 
 
 def rebuild_columns(
     database: Database, connection: sqlite3.Connection, version: int, mark: str
-) -> tuple[Columns | None, FloatArray, FloatArray]:
-    """Read all vectors and write the column cache; None in its place where it cannot be written or nothing is in it."""
+) -> tuple[FloatArray, FloatArray]:
+    """Read all vectors, write the column cache where that is possible, and return them."""
     ids = connection.execute("SELECT key_embedding, value_embedding FROM facts WHERE ended IS NULL ORDER BY row")
     keys, values = _vectors(connection, ids.fetchall())
-    columns = None
-    if len(keys) and not database.read_only:
-        columns = write_columns(database.directory, version, mark, keys, values)
-    if columns is not None:
-        remove_other_columns(database.directory, columns.path)
-    return columns, keys, values
+    if not database.read_only and write_columns(database.directory, version, mark, keys, values):
+        remove_other_columns(database.directory, version, mark)
+    return keys, values
+
+
+def _made(connection: sqlite3.Connection, triples: list[Any], keys: Rows, values: Rows, version: int) -> Snapshot:
+    encoder, texts = encoder_of(connection), about(connection, "texts") == "1"
+    return Snapshot(tuple(triples), keys, values, version, encoder.name, texts)
+
+
+def _next_rows(
+    old: tuple[Rows, Rows], numbers: list[int], vectors: tuple[FloatArray, FloatArray], count: int
+) -> tuple[Rows, Rows]:
+    """Return keys and values of `count` rows: the old ones, with these numbers (in order) replaced or added."""
+    kept = min(count, len(old[0]))
+    new = [place for place, number in enumerate(numbers) if number >= kept]
+
+    def following(rows: Rows, fresh: FloatArray) -> Rows:
+        replaced = {number: fresh[place] for place, number in enumerate(numbers) if number < kept}
+        return rows.changed(replaced, fresh[new], kept)
+
+    return following(old[0], vectors[0]), following(old[1], vectors[1])
 
 
 def _vectors(connection: sqlite3.Connection, ids: list[tuple[int, int]]) -> tuple[FloatArray, FloatArray]:

@@ -1,0 +1,150 @@
+"""The model's own words: prompts become tokens, and the chosen facts reach it as text or as vectors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from kblam.answering.decoding import Generation, generate
+from kblam.answering.evidence import Reader
+from kblam.answering.prompts import chat_prompt, quoting_prompt
+from kblam.answering.vectors import read_rows
+from kblam.errors import InputError, ModelError
+from kblam.knowledge import Snapshot
+from kblam.models.active import ActiveKnowledge
+from kblam.models.adapter import Adapter
+from kblam.models.inject import Injection
+from kblam.models.slots import SlotTokens, slot_tokens
+
+__all__ = ["Choice", "Speech"]
+
+SPARE_TOKENS = 64
+"""Tokens an answer may have beyond those of the values it quotes."""
+TOKENS_WITHOUT_TEXT = 128
+SENTENCE = re.compile(r"\s*\n\s*")
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What the model looked at for one clause of a question."""
+
+    clause: str
+    embedding: Tensor
+    """(D,): of the clause, for adapters whose question prior weighs rows while they are spoken of."""
+    weights: Tensor
+    """(M + 1,): the rows and, last, "none of these"."""
+    rows: tuple[int, ...]
+    """The rows that answer, best first; none when the clause is refused."""
+    attended: Tensor
+    """(k,): the rows that generation attends to, best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """A decoder that speaks about chosen facts."""
+
+    name: str
+    base: PreTrainedModel
+    own_tokenizer: PreTrainedTokenizerBase | None
+    adapter: Adapter | None
+    injection: Injection | None
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base model's tokenizer; raises ModelError when its folder has none."""
+        if self.own_tokenizer is None:
+            raise ModelError(
+                f"{self.name} has no tokenizer, so it cannot be asked: put the tokenizer's files into its folder"
+            )
+        return self.own_tokenizer
+
+    def encode(self, prompts: Sequence[str]) -> dict[str, Tensor]:
+        """Chat prompts as a left-padded batch; raises InputError when one is longer than the model reads."""
+        bare = self.tokenizer.chat_template is not None
+        inputs = self.tokenizer(
+            [chat_prompt(self.tokenizer, prompt) for prompt in prompts],
+            return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not bare,
+        )  # fmt: skip
+        length, most = inputs["input_ids"].shape[1], getattr(self.base.config, "max_position_embeddings", None)
+        if most is not None and length + SPARE_TOKENS > most:
+            raise InputError(
+                f"the question and its facts have {length:,} tokens but {self.name} reads {most:,}: ask a shorter question"
+            )
+        return {name: inputs[name].to(self.base.device) for name in ("input_ids", "attention_mask")}
+
+    def say(
+        self, reader: Reader, choices: Sequence[Choice], quoting: bool, generation: Generation, owners: Sequence[int]
+    ) -> list[str]:
+        """The model's words for each clause; when quoting it reads the facts' text, else it has their vectors only.
+
+        owners: the question that each clause is of.
+        """
+        if not choices:
+            return []
+        facts = [[reader.snapshot.triples[row] for row in choice.rows] for choice in choices]
+        quoting = quoting and reader.snapshot.has_texts
+        prompts = [
+            quoting_prompt(choice.clause, shown) if quoting else choice.clause
+            for choice, shown in zip(choices, facts, strict=True)
+        ]
+        longest = max(self.count(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
+        with nullcontext() if quoting else self._attending(reader, choices):
+            return self.write(prompts, generation, owners, longest)
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        generation: Generation,
+        owners: Sequence[int],
+        longest: int = TOKENS_WITHOUT_TEXT,
+    ) -> list[str]:
+        """The model's words after each prompt, `longest` tokens and a few to spare; `owners` as in say."""
+        inputs = self.encode(prompts)
+        said = generate(self.base, self.tokenizer, inputs, longest + SPARE_TOKENS, generation, owners)
+        return [SENTENCE.sub("\n", text).strip() for text in said]
+
+    def count(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def cut(self, text: str, tokens: int) -> str:
+        """The text's beginning, this many tokens of it."""
+        numbers = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(numbers) <= tokens:
+            return text
+        # A token may end in the middle of a character.
+        return str(self.tokenizer.decode(numbers[:tokens], skip_special_tokens=True)).rstrip("\ufffd")
+
+    def plain_latents(self, snapshot: Snapshot) -> Any:
+        """All rows, for adapters that need nothing beside the prompt."""
+        assert self.adapter is not None
+        return read_rows(self.adapter, snapshot)
+
+    def _attending(self, reader: Reader, choices: Sequence[Choice]) -> AbstractContextManager[None]:
+        """Attend to the chosen rows by their vectors; names have done their part in the choice."""
+        if self.injection is None or self.adapter is None:
+            return nullcontext()
+        if not self.adapter.config.question_prior:
+            return self.injection.attend(ActiveKnowledge(self.plain_latents(reader.snapshot)))
+        selected = torch.stack([choice.attended for choice in choices])
+        if self.adapter.value_slots is None:
+            asked = torch.stack([choice.embedding for choice in choices])
+            return self.injection.attend(ActiveKnowledge(reader.latents, asked, selected=selected))
+        shares = torch.stack([choice.weights[choice.attended.cpu()] for choice in choices]).to(selected.device)
+        slots = self._slots(reader.snapshot, selected, shares) if reader.snapshot.has_texts else None
+        return self.injection.attend(ActiveKnowledge(reader.latents, selected=selected, shares=shares, slots=slots))
+
+    def _slots(self, snapshot: Snapshot, selected: Tensor, shares: Tensor) -> SlotTokens:
+        """The values of the best rows as tokens."""
+        assert self.adapter is not None
+        config = self.adapter.config
+        best = selected[:, : config.slot_rows]
+        values = [[snapshot.triples[row].value for row in rows] for rows in best.tolist()]
+        return slot_tokens(self.tokenizer, values, shares[:, : config.slot_rows], config.slot_tokens)

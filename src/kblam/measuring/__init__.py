@@ -1,0 +1,1 @@
+"""Speed and memory of ours and of the alternatives, side by side."""

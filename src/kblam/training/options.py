@@ -1,0 +1,142 @@
+"""What a run of training is told to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kblam.errors import InputError
+from kblam.training.lessons import Mixture
+from kblam.training.losses import Weights
+from kblam.training.vectors import Schedule
+
+__all__ = ["STAGES", "Options"]
+
+STAGES = ("prior", "vectors", "calibration")
+"""In this order: how questions are read, keys and values inside the model, and when to refuse."""
+
+_COUNTS = (
+    "N", "B", "total_steps", "gradient_accm_step", "warmup", "kb_size", "top_k", "prior_steps", "validate_every",
+    "save_every", "patience",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """One run; the names are those of the command line, and where they mean the same those of microsoft/KBLaM."""
+
+    dataset: str = "synthetic_data"
+    """A directory or file; this name, when it is not there, is made first."""
+    model: str = "default"
+    """The frozen base: default, a Hugging Face folder or hub name, or a directory that kblam wrote."""
+    output: str = "output"
+    """The model directory to write; checkpoints and logs stand in a folder beside it."""
+    N: int = 13_000
+    """Facts of the dataset that are used, the first ones."""
+    B: int = 20
+    """Questions in a forward pass of one process."""
+    total_steps: int = 601
+    gradient_accm_step: int = 1
+    """Forward passes a step."""
+    lr: float | None = None
+    """Highest learning rate; None takes 3e-3 * sqrt(256 / hidden size)."""
+    warmup: int = 50
+    use_lr_decay: bool = True
+    clip: float = 1.0
+    encoder_spec: str = "all-MiniLM-L6-v2"
+    endpoint_url: str | None = None
+    use_cached_embd: bool = False
+    """Insist on the key and value vectors that stand beside the dataset's file."""
+    use_data_aug: bool = True
+    """Ask paraphrased and misspelt questions too, not plain ones alone."""
+    use_extended_qa: bool = True
+    """Ask open questions too."""
+    multi_entities: int = 3
+    """Most facts in one question: 1, 2 or 3."""
+    outlier_ratio: int = 1
+    """This and one more of twenty questions have no answer; -1 for none."""
+    kb_size: int = 2048
+    """Facts around a step's questions at the end of training."""
+    negatives: int = 8
+    """Near-duplicates among them for each fact asked about."""
+    top_k: int = 24
+    """Facts attended to behind the retrieval layer while training."""
+    retrieval_weight: float = 0.5
+    teacher_weight: float = 0.0
+    """Of self-distillation."""
+    kb_token_layer_frequency: int | None = None
+    """Knowledge enters each so manieth layer from the retrieval layer on; None: each of a small model, each third of others."""
+    retrieval_layer: int | None = None
+    """The first layer with knowledge; None: a third of the way up."""
+    length_invariance: bool = False
+    """Shift knowledge scores by log 100 - log rows, as the paper's C."""
+    precision: str = "auto"
+    """Of the frozen base: auto (as it is stored), bfloat16 or float32."""
+    adapter: str | None = None
+    """Go on from this adapter instead of a new one."""
+    stages: tuple[str, ...] = STAGES
+    prior: str = "maps"
+    """What learns to read questions: `maps` of their embeddings, or the `encoder` itself, by low-rank updates."""
+    prior_steps: int = 600
+    validate_every: int = 50
+    save_every: int = 100
+    patience: int = 8
+    """Validations without a better loss before training stops."""
+    seed: int = 0
+    wandb: str | None = None
+    """Project at Weights & Biases; None leaves it alone."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))  # JSON knows lists only
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name} is at least 1, not {getattr(self, name)}")
+        if (self.lr is not None and self.lr <= 0) or self.clip <= 0:
+            raise InputError("--lr and --clip are greater than 0")
+        if self.multi_entities not in (1, 2, 3):
+            raise InputError(f"--multi_entities is 1, 2 or 3, not {self.multi_entities}")
+        if not -1 <= self.outlier_ratio <= 18:
+            raise InputError(f"--outlier_ratio is between -1 (none) and 18, not {self.outlier_ratio}")
+        if not self.stages or not set(self.stages) <= set(STAGES):
+            raise InputError(f"--stages is some of {', '.join(STAGES)}, not {' '.join(self.stages)}")
+        if self.prior not in ("maps", "encoder"):
+            raise InputError(f"--prior is maps or encoder, not {self.prior}")
+        if self.precision not in ("auto", "bfloat16", "float32"):
+            raise InputError(f"--precision is auto, bfloat16 or float32, not {self.precision}")
+
+    def schedule(self, hidden_size: int) -> Schedule:
+        """The steps, for a base model of this width."""
+        kinds = Mixture().kinds
+        kept = {
+            "plain": True,
+            "paraphrased": self.use_data_aug,
+            "misspelt": self.use_data_aug,
+            "open": self.use_extended_qa,
+        }
+        kept |= {"two": self.multi_entities > 1, "three": self.multi_entities > 2}
+        mixture = Mixture(
+            kinds={kind: weight for kind, weight in kinds.items() if kept[kind]},
+            unanswerable=(self.outlier_ratio + 1) / 20,
+            first_rows=min(256, self.kb_size),
+            rows=self.kb_size,
+            negatives=self.negatives,
+        )
+        return Schedule(
+            steps=self.total_steps,
+            batch=self.B,
+            accumulate=self.gradient_accm_step,
+            rate=self.lr or 3e-3 * (256 / hidden_size) ** 0.5,
+            warmup=self.warmup,
+            decay=self.use_lr_decay,
+            clip=self.clip,
+            mixture=mixture,
+            weights=Weights(self.retrieval_weight, self.teacher_weight, self.top_k),
+            seed=self.seed,
+        )
+
+    def layers(self, count: int) -> tuple[int, ...]:
+        """Where knowledge enters a model of so many layers."""
+        first = max(1, count // 3) if self.retrieval_layer is None else self.retrieval_layer
+        if not 0 <= first < count:
+            raise InputError(f"--retrieval_layer is between 0 and {count - 1} for this model, not {first}")
+        every = self.kb_token_layer_frequency or (1 if count <= 8 else 3)
+        return tuple(range(first, count, every))
