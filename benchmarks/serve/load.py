@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,16 @@ def start(store: Path, *options: str) -> tuple[subprocess.Popen[str], str, float
         time.sleep(0.02)
     httpx.post(f"{found[1]}/v1/chat/completions", json=asked(CHANGING), timeout=60).raise_for_status()
     return server, found[1], time.monotonic() - began
+
+
+@contextmanager
+def stopped(server: subprocess.Popen[str]) -> Iterator[None]:
+    """A block at whose end the server runs no longer."""
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
 
 
 def asked(question: str) -> dict[str, Any]:
@@ -135,11 +147,8 @@ def rate(store: Path, batch: int, clients: int, seconds: float) -> float:
     """Answers a second with at most `batch` questions together, without changes."""
     server, url, _ = start(store, "--batch", str(batch))
     tally = Tally(acknowledged=version_of(store))
-    try:
+    with stopped(server):
         asyncio.run(press(url, clients, seconds, 0, tally))
-    finally:
-        server.kill()
-        server.wait()
     assert not tally.wrong, tally.wrong[:3]
     return len(tally.seconds) / seconds
 
@@ -157,17 +166,16 @@ def measure(clients: int, seconds: float, updates: float) -> dict[str, Any]:
         with KnowledgeBase.open(store, create=True) as made:
             cities = [Triple(question[23:-1], "capital", city) for question, city in STEADY.items()]
             made.set_many([*cities, Triple("Mongolia", "capital", "city 1")])
-        server, url, first = start(store)
         tally = Tally(acknowledged=1)
-        asyncio.run(press(url, clients, seconds / 2, updates, tally, victim=server))
-        server.wait()
+        server, url, first = start(store)
+        with stopped(server):
+            asyncio.run(press(url, clients, seconds / 2, updates, tally, victim=server))
         kept = version_of(store)
         lost = max(0, tally.acknowledged - kept)
         tally.acknowledged = kept
         server, url, again = start(store)
-        asyncio.run(press(url, clients, seconds / 2, updates, tally))
-        server.terminate()
-        server.wait()
+        with stopped(server):
+            asyncio.run(press(url, clients, seconds / 2, updates, tally))
         alone, together = (rate(store, batch, clients, min(20.0, seconds / 4)) for batch in (1, 32))
     ordered = sorted(tally.seconds)
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from collections import OrderedDict
 
@@ -30,6 +31,7 @@ HEADERS = {
 }
 PRIVATE = ("/v1/", "/api/", "/metrics")
 """Where a key is needed; the page itself and its files hold no secrets."""
+PORT = re.compile(r":\d+$")
 MOST_CLIENTS = 10_000
 """Clients whose pace is remembered."""
 
@@ -74,9 +76,9 @@ class Guard:
         """Refuse a name that a foreign page could have pointed at this machine; a key protects from that as well."""
         if self.settings.keys:
             return
-        name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-        name = name if not headers.get("host", "").endswith("]") else headers["host"]
-        if name.strip("[]").lower() not in ("localhost", "127.0.0.1", "::1", self.settings.host):
+        host = headers.get("host", "").lower()
+        name = PORT.sub("", host).strip("[]")
+        if name not in ("localhost", "127.0.0.1", "::1", self.settings.host):
             raise RequestError(421, "this server answers to localhost only: ask http://127.0.0.1", "wrong_host")
 
     def _check_origin(self, headers: Headers) -> None:
