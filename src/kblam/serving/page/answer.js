@@ -91,7 +91,7 @@ function citations(about, onFact) {
 function attention(about, text) {
   const { tokens, facts, weights } = about.attention;
   const details = make("details", "seen");
-  details.append(make("summary", "", "What each token looked at"));
+  details.append(make("summary", "", "Attention of each token to the facts"));
   const figure = make("figure");
   facts.forEach((number, column) => {
     const fact = about.citations[number];
@@ -110,7 +110,7 @@ function attention(about, text) {
     figure.append(block);
   });
   const scale = make("div", "scale");
-  scale.append("0%", make("i"), "100% of the attention to facts");
+  scale.append("0%", make("i"), "100%");
   figure.append(scale);
   details.append(figure);
   return details;

@@ -72,6 +72,7 @@ async function start() {
 
 function exampleOf({ entity, property }) {
   if (property === "description") return /[\u3400-\u9fff]/.test(entity) ? `${entity}是什么?` : `What is ${entity}?`;
+  if (/[\u3040-\u30ff\u3400-\u9fff]/.test(property)) return `${entity}の${property}は？`;
   return `What is the ${property} of ${entity}?`;
 }
 
