@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kblam import KnowledgeBase, Triple
+from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.serving.app import make_app
-from kblam.serving.library import Library, open_library
+from kblam.serving.library import Library
 from kblam.serving.listening import address, open_socket, server_of
 from kblam.serving.settings import Settings
 
@@ -24,12 +25,18 @@ OTHER_FACTS = [Triple("Mongolia", "capital", "Karakorum")]
 QUESTION = "What is the capital of Mongolia?"
 
 
+@cache
+def shared_model() -> KBLaM:
+    """The shipped model, loaded once for all tests of a process."""
+    return KBLaM.from_pretrained("default")
+
+
 def make_library(directory: Path) -> Library:
     """Two knowledge bases of the shipped model: `facts` and `other`."""
-    for name, facts in (("facts", FACTS), ("other", OTHER_FACTS)):
-        with KnowledgeBase.open(directory / name, create=True) as store:
-            store.set_many(facts)
-    return open_library("default", [str(directory / "facts"), f"other={directory / 'other'}"])
+    stores = {name: KnowledgeBase.open(directory / name, create=True) for name in ("facts", "other")}
+    for store, facts in zip(stores.values(), (FACTS, OTHER_FACTS), strict=True):
+        store.set_many(facts)
+    return Library({name: shared_model().beside(store) for name, store in stores.items()}, stores)
 
 
 @contextmanager
