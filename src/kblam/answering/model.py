@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
-from kblam.answering.clauses import clauses
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import Reader, Reading, follow
 from kblam.answering.prompts import REFUSAL, check_question
@@ -194,7 +193,7 @@ class KBLaM:
     def _answer_all(
         self, reader: Reader, questions: list[str], grounding: Grounding, generation: Generation
     ) -> list[Answer]:
-        parts = [clauses(question, reader.names.mentions(question)) for question in questions]
+        parts = [reader.clauses(question) for question in questions]
         flat = [clause for part in parts for clause in part]
         reading = reader.read(flat)
         choices = self._choose(reader, reading)
