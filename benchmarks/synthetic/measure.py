@@ -2,7 +2,8 @@
 10000]`.
 
 Entities are new (another seed than training); a tenth of the facts have properties that no training saw, with
-`--held-out` all of them. Questions are plain and paraphrased, half and half. The dense retriever of the same encoder answers the same questions beside it.
+`--held-out` all of them. Questions are plain and paraphrased, half and half. The dense
+retriever of the same encoder answers the same questions beside it.
 """
 
 from __future__ import annotations
