@@ -24,7 +24,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from kblam.attention.latent import knowledge_attention
+from kblam.attention.built import layer_attention
 from kblam.attention.merge import context_attention, merge
 from kblam.errors import ModelError, UnsupportedModelError
 from kblam.models.active import ActiveKnowledge, Attended, ForwardPass, Recorder, fit_batch
@@ -214,10 +214,11 @@ def _rectangular(
     null = adapter.null_score(slot, knowledge_query, scaling, soft_cap)
     if null is not None and forward_pass.visible is not None:
         null = null.masked_fill(~forward_pass.visible[:, None, :], -torch.inf)
-    knowledge = knowledge_attention(
+    knowledge = layer_attention(
         knowledge_query,
         rows.latents,
         adapter.projections(slot),
+        slot,
         scaling=scaling,
         bias=bias,
         visible=forward_pass.visible,
