@@ -135,7 +135,8 @@ class Injection:
             return None
         given = self._signature.bind_partial(*args, **kwargs).arguments
         tokens = given["inputs_embeds"] if given.get("input_ids") is None else given["input_ids"]
-        forward_pass = attended.begin(tokens.shape[0], tokens.shape[1], given.get("attention_mask"), tokens.device)
+        mask, ids = given.get("attention_mask"), given.get("input_ids")
+        forward_pass = attended.begin(tokens.shape[0], tokens.shape[1], mask, tokens.device, ids)
         return args, {**kwargs, _ARGUMENT: forward_pass}
 
     def _hand_over(self, site: AttentionSite, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
