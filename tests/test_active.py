@@ -263,7 +263,9 @@ def test_chosen_rows_need_no_scan_of_all(monkeypatch: pytest.MonkeyPatch) -> Non
     assert seen == [2]
 
 
-def generated(knowledge_options: dict[str, Any], **adapter_options: Any) -> tuple[list[list[int]], list[AttentionRecord]]:
+def generated(
+    knowledge_options: dict[str, Any], **adapter_options: Any
+) -> tuple[list[list[int]], list[AttentionRecord]]:
     model = tiny_model("Llama")
     adapter = tiny_adapter(model, **adapter_options)
     injection, recorder = inject(model, adapter), Recorder(layers=(2,))

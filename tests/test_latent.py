@@ -26,7 +26,9 @@ from kblam.attention.topk import gather, gather_rows, select
 Form = Callable[..., tuple[Tensor, Tensor]]
 
 
-def kept_attention(query: Tensor, latents: Latents, projections: Projections, **options: object) -> tuple[Tensor, Tensor]:
+def kept_attention(
+    query: Tensor, latents: Latents, projections: Projections, **options: object
+) -> tuple[Tensor, Tensor]:
     """Attention to rows whose keys and values are kept, in pieces."""
     middle = len(latents) // 2
     pieces = LatentParts([latents.block(0, middle), latents.block(middle, len(latents))])

@@ -18,7 +18,7 @@ from kblam.answering.speech import Choice, Speech
 from kblam.answering.streaming import Streamer
 from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
-from kblam.models.active import ActiveKnowledge, Recorder
+from kblam.models.active import ActiveKnowledge, Every, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.inject import inject
 from kblam.models.original import load_original
@@ -125,10 +125,16 @@ class KBLaM:
         grounding: Grounding = ...,
         on_text: Callable[[str], None] | None = ...,
         version: int | None = ...,
+        every: Every = ...,
     ) -> Answer: ...
     @overload
     def ask(
-        self, questions: Sequence[str], grounding: Grounding = ..., on_text: None = ..., version: int | None = ...
+        self,
+        questions: Sequence[str],
+        grounding: Grounding = ...,
+        on_text: None = ...,
+        version: int | None = ...,
+        every: Every = ...,
     ) -> list[Answer]: ...
     def ask(
         self,
@@ -136,17 +142,21 @@ class KBLaM:
         grounding: Grounding = "quote",
         on_text: Callable[[str], None] | None = None,
         version: int | None = None,
+        every: Every = "question",
     ) -> Answer | list[Answer]:
         """Answer one question or several.
 
         grounding: `quote` lets the model read the text of the rows its attention chose, so values come back exactly;
         `tokens` gives it their vectors only, as in the paper. on_text: receives the pieces of a single question's
         answer as they are made. version: answer as of this version of a store (see KnowledgeBase.open), not of now.
+        every: with `tokens`, the rows attended to are chosen for the question, or again for each `sentence` or `token`.
         Raises InputError for an empty question or one too long for the model.
         """
         asked = [questions] if isinstance(questions, str) else list(questions)
         if grounding not in ("quote", "tokens"):
             raise InputError(f"grounding {grounding!r} is unknown: choose quote or tokens")
+        if every not in ("question", "sentence", "token"):
+            raise InputError(f"every {every!r} is unknown: choose question, sentence or token")
         if grounding == "tokens" and self.adapter is None:
             raise InputError(
                 f"{self.name} has no trained adapter, so knowledge cannot enter as vectors: use --grounding quote "
@@ -155,7 +165,7 @@ class KBLaM:
         for question in asked:
             check_question(question)
         reader = self._current() if version is None else self._as_of(version)
-        answers = self._answer_all(reader, asked, grounding, on_text if len(asked) == 1 else None)
+        answers = self._answer_all(reader, asked, grounding, on_text if len(asked) == 1 else None, every)
         return answers[0] if isinstance(questions, str) else answers
 
     @torch.no_grad()
@@ -172,7 +182,12 @@ class KBLaM:
         return best
 
     def _answer_all(
-        self, reader: Reader, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
+        self,
+        reader: Reader,
+        questions: list[str],
+        grounding: Grounding,
+        on_text: Callable[[str], None] | None,
+        every: Every,
     ) -> list[Answer]:
         parts = [clauses(question, reader.names.mentions(question)) for question in questions]
         flat = [clause for part in parts for clause in part]
@@ -182,7 +197,7 @@ class KBLaM:
         # Words that may still be corrected, or joined from several clauses, are shown when they are final.
         streams = on_text is not None and len(wanted) == 1 and not (grounding == "quote" and self._checks)
         streamer = Streamer(self.tokenizer, on_text) if on_text is not None and streams else None
-        said = self._speech.say(reader, [choices[index] for index in wanted], grounding == "quote", streamer)
+        said = self._speech.say(reader, [choices[index] for index in wanted], grounding == "quote", streamer, every)
         texts = dict(zip(wanted, said, strict=True))
         answers, start = [], 0
         for question, part in zip(questions, parts, strict=True):

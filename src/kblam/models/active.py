@@ -247,9 +247,7 @@ class Attended:
         again = None
         if self.chooses_again and self.passes > 1:
             again = self._sentences_ended(ids, last)
-        return ForwardPass(
-            self, visible, last, prompt=self.passes == 1, gradients=torch.is_grad_enabled(), again=again
-        )
+        return ForwardPass(self, visible, last, prompt=self.passes == 1, gradients=torch.is_grad_enabled(), again=again)
 
     def _sentences_ended(self, ids: Tensor | None, last: Tensor) -> Tensor | None:
         """Which elements choose again in this pass, (B,); None when none does."""
