@@ -25,8 +25,9 @@ from kblam.attention.latent import LatentParts
 from kblam.attention.reference import knowledge_keys
 from kblam.errors import ModelError
 from kblam.models import active
-from kblam.models.active import ActiveKnowledge, AttentionRecord, Recorder, fit_batch, visible_queries
+from kblam.models.active import ActiveKnowledge, AttentionRecord, Recorder
 from kblam.models.adapter import Adapter
+from kblam.models.batches import fit_batch, visible_queries
 from kblam.models.inject import inject
 
 QUESTION_PRIOR = ("beta_key", "beta_value", "question_key", "question_value")

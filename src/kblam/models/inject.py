@@ -27,7 +27,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from kblam.attention.built import layer_attention
 from kblam.attention.merge import context_attention, merge
 from kblam.errors import ModelError, UnsupportedModelError
-from kblam.models.active import ActiveKnowledge, Attended, ForwardPass, Recorder, fit_batch
+from kblam.models.active import ActiveKnowledge, Attended, ForwardPass, Recorder
 from kblam.models.adapter import Adapter
 from kblam.models.anatomy import (
     PREFIX,
@@ -40,6 +40,7 @@ from kblam.models.anatomy import (
     refuse_unsupported,
     stock_attention,
 )
+from kblam.models.batches import fit_batch
 
 __all__ = ["Injection", "inject"]
 
