@@ -25,8 +25,9 @@ from kblam.attention.latent import LatentParts
 from kblam.attention.reference import knowledge_keys
 from kblam.errors import ModelError
 from kblam.models import active
-from kblam.models.active import ActiveKnowledge, Recorder, fit_batch, visible_queries
+from kblam.models.active import ActiveKnowledge, AttentionRecord, Recorder
 from kblam.models.adapter import Adapter
+from kblam.models.batches import fit_batch, visible_queries
 from kblam.models.inject import inject
 
 QUESTION_PRIOR = ("beta_key", "beta_value", "question_key", "question_value")
@@ -261,3 +262,67 @@ def test_chosen_rows_need_no_scan_of_all(monkeypatch: pytest.MonkeyPatch) -> Non
     model = tiny_model("Llama")
     attend(model, tiny_adapter(model, retrieval_layer=1, top_k=4), selected=torch.tensor([[2, 0]]))
     assert seen == [2]
+
+
+def generated(
+    knowledge_options: dict[str, Any], **adapter_options: Any
+) -> tuple[list[list[int]], list[AttentionRecord]]:
+    model = tiny_model("Llama")
+    adapter = tiny_adapter(model, **adapter_options)
+    injection, recorder = inject(model, adapter), Recorder(layers=(2,))
+    with injection.attend(ActiveKnowledge(adapter.latents(KEYS, VALUES), QUESTIONS, **knowledge_options), recorder):
+        made = model.generate(IDS, attention_mask=MASK, max_new_tokens=6, do_sample=False, eos_token_id=None)
+    return made.tolist(), recorder.attention[2]
+
+
+@pytest.mark.parametrize("top_k", [13, 99])
+@torch.no_grad()
+def test_rows_chosen_for_every_token_are_exact_attention_when_all_are(top_k: int) -> None:
+    exact, _ = generated({})
+    made, records = generated({"every": "token", "top_k": top_k}, retrieval_layer=1, top_k=3)
+    assert made == exact
+    assert all(record.scores.shape[-1] == 13 for record in records)
+
+
+@torch.no_grad()
+def test_rows_are_chosen_again_at_the_rhythm_asked_for() -> None:
+    options = {"retrieval_layer": 1, "top_k": 3}
+    once, at_first = generated({}, **options)
+    assert all(torch.equal(record.indices, at_first[0].indices) for record in at_first)
+    made, often = generated({"every": "token"}, **options)
+    assert any(not torch.equal(record.indices, often[0].indices) for record in often[1:])
+    # With all tokens as ends, sentences are tokens; with none they are the question.
+    everywhere, _ = generated({"every": "sentence", "sentence_ends": torch.arange(VOCABULARY)}, **options)
+    nowhere, _ = generated({"every": "sentence", "sentence_ends": torch.tensor([VOCABULARY + 1])}, **options)
+    assert everywhere == made and nowhere == once
+
+
+@torch.no_grad()
+def test_only_elements_whose_sentence_ended_choose_again() -> None:
+    options = {"retrieval_layer": 1, "top_k": 3}
+    once, first = generated({}, **options)
+    ends = torch.tensor([once[0][IDS.shape[1]]])
+    _, records = generated({"every": "sentence", "sentence_ends": ends}, **options)
+    _, often = generated({"every": "token"}, **options)
+    for element in range(3):
+        ended = once[element][IDS.shape[1]] == int(ends)
+        wanted = (often if ended else first)[1].indices
+        assert records[1].indices is not None and wanted is not None
+        assert torch.equal(records[1].indices[element], wanted[element])
+
+
+@torch.no_grad()
+def test_chosen_rows_with_shares_are_replaced_too() -> None:
+    chosen, shares = torch.tensor([[0, 1, 2]]), torch.tensor([[0.5, 0.3, 0.2]])
+    options = {"selected": chosen, "shares": shares, "top_k": 3}
+    _, once = generated(options, retrieval_layer=1)
+    _, often = generated({**options, "every": "token"}, retrieval_layer=1)
+    assert all(record.indices.tolist() == [[0, 1, 2]] * 3 for record in once)
+    assert often[0].indices.tolist() == [[0, 1, 2]] * 3
+    assert often[1].indices.tolist() != [[0, 1, 2]] * 3
+
+
+@torch.no_grad()
+def test_sentences_need_their_ends() -> None:
+    with pytest.raises(ModelError, match="sentence_ends"):
+        generated({"every": "sentence"}, retrieval_layer=1, top_k=3)

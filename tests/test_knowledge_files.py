@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import tempfile
 from pathlib import Path
 
@@ -374,3 +375,16 @@ def test_pairs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert KnowledgeBase.from_file(tmp_path / "data.json", encoder="BigOAI").width == 3072
     # Vectors of an encoder that nobody asked for are passed over, and the facts encoded.
     assert KnowledgeBase.from_file(tmp_path / "data.json", encoder="all-MiniLM-L6-v2").width == 384
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot replace a file that is mapped")
+def test_a_directory_is_memory_mapped_and_can_be_replaced_meanwhile(tmp_path: Path) -> None:
+    rows = np.arange(12, dtype=np.float16).reshape(3, 4)
+    KnowledgeBase.from_embeddings(rows, rows + 1).save(tmp_path / "facts")
+    base = KnowledgeBase.from_file(tmp_path / "facts")
+    piece, mapped = base.snapshot().key_rows.pieces[0], False
+    while piece is not None:
+        mapped, piece = mapped or isinstance(piece, np.memmap), getattr(piece, "base", None)
+    assert mapped
+    KnowledgeBase.from_embeddings(rows * 0, rows * 0).save(tmp_path / "facts")
+    assert np.array_equal(base.keys, rows)

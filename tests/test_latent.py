@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from kblam.attention import latent
+from kblam.attention import built, latent
+from kblam.attention.built import build, layer_attention
 from kblam.attention.latent import (
+    LatentParts,
     Latents,
     Projections,
     knowledge_attention,
@@ -22,8 +24,25 @@ from kblam.attention.retrieval import mean_head_scores
 from kblam.attention.topk import gather, gather_rows, select
 
 Form = Callable[..., tuple[Tensor, Tensor]]
-FORMS = [latent_attention, materialised_attention, knowledge_attention]
+
+
+def kept_attention(
+    query: Tensor, latents: Latents, projections: Projections, **options: object
+) -> tuple[Tensor, Tensor]:
+    """Attention to rows whose keys and values are kept, in pieces."""
+    middle = len(latents) // 2
+    pieces = LatentParts([latents.block(0, middle), latents.block(middle, len(latents))])
+    kept = latents if latents.keys.dim() == 3 or middle == 0 else LatentParts(build(pieces, [projections, projections]))
+    return layer_attention(query, kept, projections, 1, **options)  # type: ignore[arg-type]
+
+
+FORMS = [latent_attention, materialised_attention, knowledge_attention, kept_attention]
 LAYERS, EPS = 3, 1e-5
+
+
+@pytest.fixture(autouse=True)
+def kept_keys_are_used_for_few_tokens_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(built, "ENOUGH_TOKENS", 1)
 
 
 class Case:
@@ -222,6 +241,22 @@ def test_few_queries_never_build_keys_and_many_do() -> None:
     many_rows, many_queries = Case(rows=50, tokens=1, batch=1, width=16), Case(rows=5, tokens=40, width=64)
     assert latent._plan(many_rows.query, many_rows.latents())[0] is latent_attention
     assert latent._plan(many_queries.query, many_queries.latents())[0] is materialised_attention
+
+
+@torch.no_grad()
+def test_kept_keys_serve_prompts_and_latents_single_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, calls = Case(rows=9), []
+    monkeypatch.setattr(built, "ENOUGH_TOKENS", 3)
+    attention = built.knowledge_attention
+    monkeypatch.setattr(
+        built, "knowledge_attention", lambda *given, **options: calls.append(1) or attention(*given, **options)
+    )
+    kept_attention(case.query, case.latents(), case.projections(), scaling=0.3)
+    assert calls == []
+    kept_attention(case.query[:, :, :2], case.latents(), case.projections(), scaling=0.3)
+    assert calls == [1]
+    parts = LatentParts(build(case.latents(), [case.projections()])).parts
+    assert build(LatentParts([*parts, case.latents()]), [case.projections()])[0] is parts[0], "built once"
 
 
 def test_half_precision_rows_are_read_in_the_queries_precision() -> None:

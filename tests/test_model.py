@@ -164,3 +164,14 @@ def test_a_model_without_an_adapter_quotes_by_similarity(knowledge: KnowledgeBas
     assert plain.ask("What is the capital of Atlantis?").refused
     with pytest.raises(InputError, match="no trained adapter"):
         plain.ask("What is the capital of Zembla?", grounding="tokens")
+
+
+def test_rows_can_be_chosen_again_while_the_model_speaks(model: KBLaM, knowledge: KnowledgeBase) -> None:
+    model.attach(knowledge)
+    questions = ["What is the capital of Zembla?", "What is the founding year of Norland?"]
+    wanted = [answer.text for answer in model.ask(questions, grounding="tokens")]
+    # Five rows are fewer than are kept, so that every rhythm has the same.
+    for every in ("question", "sentence", "token"):
+        assert [answer.text for answer in model.ask(questions, grounding="tokens", every=every)] == wanted
+    with pytest.raises(InputError, match="every 'word' is unknown"):
+        model.ask(questions, every="word")  # type: ignore[call-overload]

@@ -18,7 +18,7 @@ from kblam.answering.prompts import REFUSAL, check_question
 from kblam.answering.speech import Choice, Speech
 from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
-from kblam.models.active import ActiveKnowledge, Recorder
+from kblam.models.active import ActiveKnowledge, Every, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.inject import inject
 from kblam.models.original import load_original
@@ -126,6 +126,7 @@ class KBLaM:
         on_text: Callable[[str], None] | None = ...,
         version: int | None = ...,
         generation: Generation | None = ...,
+        every: Every = ...,
     ) -> Answer: ...
     @overload
     def ask(
@@ -135,6 +136,7 @@ class KBLaM:
         on_text: None = ...,
         version: int | None = ...,
         generation: Generation | None = ...,
+        every: Every = ...,
     ) -> list[Answer]: ...
     def ask(
         self,
@@ -143,6 +145,7 @@ class KBLaM:
         on_text: Callable[[str], None] | None = None,
         version: int | None = None,
         generation: Generation | None = None,
+        every: Every = "question",
     ) -> Answer | list[Answer]:
         """Answer one question or several.
 
@@ -150,11 +153,14 @@ class KBLaM:
         `tokens` gives it their vectors only, as in the paper. on_text: receives the pieces of a single question's
         answer as they are made. version: answer as of this version of a store (see KnowledgeBase.open), not of now.
         generation: draws words instead of taking the likeliest, hears several answers at once, stops some.
+        every: with `tokens`, the rows attended to are chosen for the question, or again for each `sentence` or `token`.
         Raises InputError for an empty question or one too long for the model.
         """
         asked = [questions] if isinstance(questions, str) else list(questions)
         if grounding not in ("quote", "tokens"):
             raise InputError(f"grounding {grounding!r} is unknown: choose quote or tokens")
+        if every not in ("question", "sentence", "token"):
+            raise InputError(f"every {every!r} is unknown: choose question, sentence or token")
         if grounding == "tokens" and self.adapter is None:
             raise InputError(
                 f"{self.name} has no trained adapter, so knowledge cannot enter as vectors: use --grounding quote "
@@ -164,7 +170,7 @@ class KBLaM:
             check_question(question)
         reader = self.reader(version)
         generation = generation or Generation(listeners=[on_text] if on_text and len(asked) == 1 else ())
-        answers = self._answer_all(reader, asked, grounding, generation)
+        answers = self._answer_all(reader, asked, grounding, generation, every)
         return answers[0] if isinstance(questions, str) else answers
 
     def beside(self, knowledge: KnowledgeBase) -> KBLaM:
@@ -191,7 +197,7 @@ class KBLaM:
         return best
 
     def _answer_all(
-        self, reader: Reader, questions: list[str], grounding: Grounding, generation: Generation
+        self, reader: Reader, questions: list[str], grounding: Grounding, generation: Generation, every: Every
     ) -> list[Answer]:
         parts = [reader.clauses(question) for question in questions]
         flat = [clause for part in parts for clause in part]
@@ -203,9 +209,8 @@ class KBLaM:
         quoting = grounding == "quote"
         # Words that may still be corrected, or joined from several clauses, are heard when they are final.
         live = {own for own in speaking if speaking.count(own) == 1 and not (quoting and self._checks)}
-        said = self.speech.say(
-            reader, [choices[index] for index in wanted], quoting, generation.heard_by(live), speaking
-        )
+        spoken_of = [choices[index] for index in wanted]
+        said = self.speech.say(reader, spoken_of, quoting, generation.heard_by(live), speaking, every)
         texts = dict(zip(wanted, said, strict=True))
         answers, start = [], 0
         for question, part in zip(questions, parts, strict=True):

@@ -18,7 +18,7 @@ from kblam.answering.prompts import chat_prompt, quoting_prompt
 from kblam.answering.vectors import read_rows
 from kblam.errors import InputError, ModelError
 from kblam.knowledge import Snapshot
-from kblam.models.active import ActiveKnowledge
+from kblam.models.active import ActiveKnowledge, Every
 from kblam.models.adapter import Adapter
 from kblam.models.inject import Injection
 from kblam.models.slots import SlotTokens, slot_tokens
@@ -28,6 +28,8 @@ __all__ = ["Choice", "Speech"]
 SPARE_TOKENS = 64
 """Tokens an answer may have beyond those of the values it quotes."""
 TOKENS_WITHOUT_TEXT = 128
+SENTENCE_END = re.compile("[.!?\u3002\uff01\uff1f\u010a]$|\u00e3\u0122\u0124$")
+"""Pieces that end a sentence; byte-level vocabularies write a line's end and `\u3002` in letters of their own."""
 SENTENCE = re.compile(r"\s*\n\s*")
 
 
@@ -80,11 +82,17 @@ class Speech:
         return {name: inputs[name].to(self.base.device) for name in ("input_ids", "attention_mask")}
 
     def say(
-        self, reader: Reader, choices: Sequence[Choice], quoting: bool, generation: Generation, owners: Sequence[int]
+        self,
+        reader: Reader,
+        choices: Sequence[Choice],
+        quoting: bool,
+        generation: Generation,
+        owners: Sequence[int],
+        every: Every = "question",
     ) -> list[str]:
         """The model's words for each clause; when quoting it reads the facts' text, else it has their vectors only.
 
-        owners: the question that each clause is of.
+        owners: the question that each clause is of. every: how often rows are chosen, when not quoting.
         """
         if not choices:
             return []
@@ -95,7 +103,7 @@ class Speech:
             for choice, shown in zip(choices, facts, strict=True)
         ]
         longest = max(self.count(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
-        with nullcontext() if quoting else self._attending(reader, choices):
+        with nullcontext() if quoting else self._attending(reader, choices, every):
             return self.write(prompts, generation, owners, longest)
 
     def write(
@@ -127,19 +135,37 @@ class Speech:
         assert self.adapter is not None
         return read_rows(self.adapter, snapshot)
 
-    def _attending(self, reader: Reader, choices: Sequence[Choice]) -> AbstractContextManager[None]:
+    def _attending(self, reader: Reader, choices: Sequence[Choice], every: Every) -> AbstractContextManager[None]:
         """Attend to the chosen rows by their vectors; names have done their part in the choice."""
         if self.injection is None or self.adapter is None:
             return nullcontext()
         if not self.adapter.config.question_prior:
             return self.injection.attend(ActiveKnowledge(self.plain_latents(reader.snapshot)))
         selected = torch.stack([choice.attended for choice in choices])
+        if every != "question":
+            return self.injection.attend(self._choosing_again(reader, choices, selected, every))
         if self.adapter.value_slots is None:
             asked = torch.stack([choice.embedding for choice in choices])
             return self.injection.attend(ActiveKnowledge(reader.latents, asked, selected=selected))
         shares = torch.stack([choice.weights[choice.attended.cpu()] for choice in choices]).to(selected.device)
         slots = self._slots(reader.snapshot, selected, shares) if reader.snapshot.has_texts else None
         return self.injection.attend(ActiveKnowledge(reader.latents, selected=selected, shares=shares, slots=slots))
+
+    def _choosing_again(
+        self, reader: Reader, choices: Sequence[Choice], selected: Tensor, every: Every
+    ) -> ActiveKnowledge:
+        """Begin with the rows chosen for the question; where shares weigh rows, names count in later choices too."""
+        assert self.adapter is not None
+        asked = torch.stack([choice.embedding for choice in choices])
+        ends = torch.tensor([token for text, token in self.tokenizer.get_vocab().items() if SENTENCE_END.search(text)])
+        shares = slots = named = None
+        if self.adapter.value_slots is not None:
+            named = reader.read([choice.clause for choice in choices]).named
+            shares = torch.stack([choice.weights[choice.attended.cpu()] for choice in choices]).to(selected.device)
+            slots = self._slots(reader.snapshot, selected, shares) if reader.snapshot.has_texts else None
+        return ActiveKnowledge(
+            reader.latents, asked, named, selected, shares, slots, every=every, sentence_ends=ends.to(selected.device)
+        )
 
     def _slots(self, snapshot: Snapshot, selected: Tensor, shares: Tensor) -> SlotTokens:
         """The values of the best rows as tokens."""

@@ -26,6 +26,7 @@ __all__ = [
     "LatentParts",
     "Latents",
     "Projections",
+    "build_pair",
     "knowledge_attention",
     "latent_attention",
     "latent_scores",
@@ -53,6 +54,8 @@ class Latents:
     """1 / sqrt(variance + eps) of the same outputs, same shape as mean."""
     coarse: tuple[Quantised, Quantised] | None = None
     """Keys and values in 8 bits, for the scans that choose rows."""
+    built: tuple[tuple[Tensor, Tensor], ...] | None = None
+    """Each knowledge layer's keys (H, M, d) and values (H, M, v), where they are kept (see `built.py`)."""
 
     def __len__(self) -> int:
         return self.keys.shape[-2]
@@ -112,6 +115,7 @@ class LatentParts(Latents):
     key_norms = property(lambda self: torch.cat([part.key_norms for part in self.parts]))
     value_norms = property(lambda self: torch.cat([part.value_norms for part in self.parts]))
     coarse = property(lambda self: self.parts[0].coarse)
+    built = None
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -298,12 +302,8 @@ def materialised_attention(
     """
     if len(latents) == 0:
         return _nothing(query, projections)
-    mean, inverse = latents.mean[..., None, None], latents.inverse_deviation[..., None, None]
-    embeddings = latents.keys
-    key = _project(embeddings.to(query.dtype), projections.key_weight, projections.key_bias)
-    value = _project(latents.values.to(query.dtype), projections.value_weight, projections.value_bias)
-    key, value = (tensor.transpose(-3, -2) for tensor in (((key - mean) * inverse).to(query.dtype), value))
-    if embeddings.dim() == 2:
+    key, value = build_pair(latents, projections, query.dtype)
+    if key.dim() == 3:
         key, value = key[None], value[None]
     output, log_sum_exp = context_attention(query, key, value, bias, scaling=scaling, soft_cap=soft_cap)
     return _hide(output, log_sum_exp, visible)
@@ -352,6 +352,14 @@ def _plan(query: Tensor, latents: Latents) -> tuple[_Form, int]:
     if built_cost < latent_cost:
         return materialised_attention, max(1, _LARGEST // max(built, queries))
     return latent_attention, rows  # which takes its own blocks
+
+
+def build_pair(latents: Latents, projections: Projections, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """One layer's normalised keys (..., H, M, d) and values (..., H, M, v)."""
+    mean, inverse = latents.mean[..., None, None], latents.inverse_deviation[..., None, None]
+    key = _project(latents.keys.to(dtype), projections.key_weight, projections.key_bias)
+    value = _project(latents.values.to(dtype), projections.value_weight, projections.value_bias)
+    return ((key - mean) * inverse).to(dtype).transpose(-3, -2), value.transpose(-3, -2)
 
 
 def _project(embeddings: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ The directory holds the same as about.json, triples.jsonl, keys.npy and values.n
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,12 +104,15 @@ def load_embeddings(path: str | Path) -> Snapshot:
     return _snapshot(about, record["triples"].tobytes(), record["keys"], record["values"], path)
 
 
-def load_array(path: Path) -> NDArray[Any]:
-    """Return the one array of a .npy file; raise KnowledgeError when it is missing, cut short, or holds objects."""
+def load_array(path: Path, mapped: bool = False) -> NDArray[Any]:
+    """Return the one array of a .npy file; raise KnowledgeError when it is missing, cut short, or holds objects.
+
+    mapped: read-only and memory-mapped, except on Windows, where nobody could replace the file meanwhile.
+    """
     if path.is_dir() or not path.exists():
         raise KnowledgeError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: give a .npy file")
     try:
-        array = np.load(path, allow_pickle=False)
+        array = np.load(path, mmap_mode="r" if mapped and os.name != "nt" else None, allow_pickle=False)
     except OSError as error:
         raise KnowledgeError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, EOFError, SyntaxError, MemoryError) as error:
@@ -143,7 +147,10 @@ def check_no_store(path: str | Path) -> None:
 
 
 def load_directory(path: str | Path) -> Snapshot:
-    """Return what save_directory wrote, or what a store holds now; raise KnowledgeError for everything else."""
+    """Return what save_directory wrote, its vectors memory-mapped, or what a store holds now.
+
+    Raises KnowledgeError for everything else.
+    """
     path = Path(path)
     if is_store(path):
         from kblam.knowledge.store.store import open_store  # which stands on this module
@@ -160,7 +167,7 @@ def load_directory(path: str | Path) -> Snapshot:
                 "give one that kblam wrote, or a file of facts"
             ) from error
     about = _checked_about(parts[ABOUT], path / ABOUT)
-    keys, values = load_array(path / "keys.npy"), load_array(path / "values.npy")
+    keys, values = (load_array(path / f"{name}.npy", mapped=True) for name in ("keys", "values"))
     return _snapshot(about, parts["triples.jsonl"], keys, values, path)
 
 

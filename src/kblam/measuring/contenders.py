@@ -153,6 +153,11 @@ def _exact(bench: Bench, rows: int) -> Contender:
     return Ours(bench, bench.exact, bench.exact.latents(*random_rows(rows, bench.dtype, bench.device)))
 
 
+def _kept(bench: Bench, rows: int) -> Contender:
+    latents = bench.exact.latents(*random_rows(rows, bench.dtype, bench.device))
+    return Ours(bench, bench.exact, bench.exact.built(latents))
+
+
 def _once(bench: Bench, rows: int) -> Contender:
     return Ours(bench, bench.retrieving, bench.retrieving.latents(*random_rows(rows, bench.dtype, bench.device)))
 
@@ -172,6 +177,7 @@ def _coarse(bench: Bench, rows: int) -> Contender:
 CONTENDERS: dict[str, Callable[[Bench, int], Contender]] = {
     "no knowledge": lambda bench, rows: Plain(bench),
     "ours, exact": _exact,
+    "ours, exact, keys kept": _kept,
     "ours, retrieve once": _once,
     "ours, retrieve once, int8": _coarse,
     "original's algorithm": Original,
@@ -189,6 +195,7 @@ def kept_bytes(name: str, bench: Bench, rows: int) -> int:
     return {
         "no knowledge": 0,
         "ours, exact": rows * (2 * WIDTH * size + 8),
+        "ours, exact, keys kept": rows * (2 * WIDTH * size + 8) + built_bytes(bench.exact, rows),
         "ours, retrieve once": rows * (2 * WIDTH * size + 16),
         "ours, retrieve once, int8": rows * (2 * WIDTH + 24),
         "original's algorithm": built_bytes(bench.exact, rows),

@@ -11,6 +11,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -21,9 +22,14 @@ from kblam.attention.retrieval import mean_head_scores, similarities
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.errors import ModelError
 from kblam.models.adapter import Adapter
+from kblam.models.batches import fit_batch, visible_queries
 from kblam.models.slots import SlotTokens
 
-__all__ = ["RESCORED", "ActiveKnowledge", "Attended", "AttentionRecord", "ForwardPass", "Recorder", "Retrieval", "Rows"]
+__all__ = [
+    "RESCORED", "ActiveKnowledge", "Attended", "AttentionRecord", "Every", "ForwardPass", "Recorder", "Retrieval", "Rows",
+]  # fmt: skip
+
+Every = Literal["question", "sentence", "token"]
 
 RESCORED = 400
 """Rows that are scored again in full precision after a scan of 8-bit codes; more when more are kept."""
@@ -52,6 +58,11 @@ class ActiveKnowledge:
     """Position on the T axis of each prompt's last token, (n,); by default the last token that is not padding."""
     top_k: int | None = None
     """Rows the retrieval layer keeps, instead of the adapter's own number; M or more is exact attention to all rows."""
+    every: Every = "question"
+    """When rows are chosen: once, at the end of the prompt, or again for each sentence or token made (not with
+    beams). Value slots stay those of the question."""
+    sentence_ends: Tensor | None = None
+    """Ids of the tokens that end a sentence, for `every` sentence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +170,9 @@ class Attended:
         self.chooses = (
             knowledge.selected is None and adapter.config.retrieval_layer is not None and top_k < len(latents)
         )
+        self.chooses_again = (
+            knowledge.every != "question" and adapter.config.retrieval_layer is not None and top_k < len(latents)
+        )
         self.top_k = top_k
         self.chosen: Rows | None = None
         self.passes = 0
@@ -226,8 +240,10 @@ class Attended:
         output, log_sum_exp = context_attention(query, key, value, bias, scaling=scaling, soft_cap=soft_cap)
         return output, log_sum_exp if visible is None else log_sum_exp.masked_fill(~visible[:, None], -torch.inf)
 
-    def begin(self, batch: int, tokens: int, attention_mask: object, device: torch.device) -> ForwardPass:
-        """Open one forward pass of the decoder; the first is the prompt."""
+    def begin(
+        self, batch: int, tokens: int, attention_mask: object, device: torch.device, ids: Tensor | None = None
+    ) -> ForwardPass:
+        """Open one forward pass of the decoder; the first is the prompt. ids: its tokens (B, T)."""
         visible = visible_queries(attention_mask, tokens)
         if self.knowledge.prompt_end is not None and self.passes == 0:
             last = fit_batch(self.knowledge.prompt_end.to(device), batch)
@@ -239,7 +255,35 @@ class Attended:
         if indices is not None and (self.chosen is None or indices.shape[0] != batch):
             self.chosen = self._choice(fit_batch(indices.to(device), batch))
         self.passes += 1
-        return ForwardPass(self, visible, last, prompt=self.passes == 1, gradients=torch.is_grad_enabled())
+        again = None
+        if self.chooses_again and self.passes > 1:
+            again = self._sentences_ended(ids, last)
+        return ForwardPass(self, visible, last, prompt=self.passes == 1, gradients=torch.is_grad_enabled(), again=again)
+
+    def _sentences_ended(self, ids: Tensor | None, last: Tensor) -> Tensor | None:
+        """Which elements choose again in this pass, (B,); None when none does."""
+        if self.knowledge.every == "token":
+            return torch.ones_like(last, dtype=torch.bool)
+        ends = self.knowledge.sentence_ends
+        if ids is None or ends is None:
+            raise ModelError("Choosing rows for every sentence needs token ids and ActiveKnowledge's `sentence_ends`.")
+        ended = torch.isin(ids.gather(1, last[:, None])[:, 0], ends.to(ids.device))
+        return ended if bool(ended.any()) else None
+
+    def choose_again(self, scores: Tensor, again: Tensor) -> Rows:
+        """The best rows by these scores (B, M) where `again` (B,) says so, elsewhere those there are."""
+        before = self.chosen
+        indices = select(scores, self.top_k)
+        kept = again[:, None]
+        if before is not None and before.indices is not None:
+            width = min(indices.shape[1], before.indices.shape[1])
+            indices = torch.where(kept, indices[:, :width], before.indices[:, :width])
+        if self.knowledge.shares is None:
+            return self.take(indices)
+        weights = gather_rows(scores.log_softmax(-1), indices)
+        if before is not None and before.prior is not None:
+            weights = torch.where(kept, weights, before.prior[:, : weights.shape[1]])
+        return Rows(gather(self.knowledge.latents, indices), None, None, weights, indices, weighed=True)
 
 
 @dataclass(eq=False)
@@ -259,6 +303,8 @@ class ForwardPass:
     """True for the first pass of the attend block."""
     gradients: bool
     """True when the pass was opened with autograd on."""
+    again: Tensor | None = None
+    """Which elements choose their rows again, (B,); None in all passes but those that `ActiveKnowledge.every` names."""
     recorded: set[int] = field(default_factory=set)
 
     def rows(self, slot: int, query: Tensor, scaling: float) -> Rows:
@@ -267,6 +313,9 @@ class ForwardPass:
         Shapes: query (B, H, T, d).
         """
         attended = self.attended
+        if slot == 0 and self.again is not None:
+            attended.chosen = attended.choose_again(self._scores(self._ends(query), scaling), self.again)
+            return attended.chosen
         retrieves = slot == 0 and self.prompt and attended.adapter.config.retrieval_layer is not None
         if retrieves and (attended.chooses or attended.recorder is not None):
             chosen = self._retrieve(query, scaling)
@@ -276,15 +325,9 @@ class ForwardPass:
         return attended.chosen or attended.everything
 
     def _retrieve(self, query: Tensor, scaling: float) -> Rows | None:
-        attended, everything = self.attended, self.attended.everything
-        batch = torch.arange(query.shape[0], device=query.device)
-        ends = query[batch, :, self.last]
-        scores = mean_head_scores(ends, everything.latents, attended.adapter.projections(0), scaling=scaling)
-        bias = everything.bias(attended.adapter, 0) if len(everything.latents) else None
-        if bias is not None:
-            scores = scores + fit_batch(bias, query.shape[0])
-        if everything.latents.coarse is not None:
-            scores = self._rescored(scores, ends, scaling)
+        attended = self.attended
+        ends = self._ends(query)
+        scores = self._scores(ends, scaling)
         null = attended.adapter.null_score(0, ends[:, :, None], scaling)
         average = None if null is None else null.mean((1, 2))
         chosen = None
@@ -296,6 +339,19 @@ class ForwardPass:
             kept = chosen or attended.chosen
             attended.recorder.retrieval = Retrieval(scores, average, None if kept is None else kept.indices)
         return chosen
+
+    def _ends(self, query: Tensor) -> Tensor:
+        """The queries of each element's last token: (B, H, T, d) to (B, H, d)."""
+        return query[torch.arange(query.shape[0], device=query.device), :, self.last]
+
+    def _scores(self, ends: Tensor, scaling: float) -> Tensor:
+        """All rows' scores for the last tokens, (B, M); ends (B, H, d)."""
+        attended, everything = self.attended, self.attended.everything
+        scores = mean_head_scores(ends, everything.latents, attended.adapter.projections(0), scaling=scaling)
+        bias = everything.bias(attended.adapter, 0) if len(everything.latents) else None
+        if bias is not None:
+            scores = scores + fit_batch(bias, ends.shape[0])
+        return scores if everything.latents.coarse is None else self._rescored(scores, ends, scaling)
 
     def _rescored(self, scores: Tensor, ends: Tensor, scaling: float) -> Tensor:
         """Coarse scores (B, M) with those of the best rows computed again in full precision; ends (B, H, d)."""
@@ -331,41 +387,6 @@ class ForwardPass:
         if layer not in self.recorded:
             self.recorded.add(layer)
             recorder.attention.setdefault(layer, []).append(AttentionRecord(scores, null, log_sum_exp, rows.indices))
-
-
-def fit_batch(tensor: Tensor, batch: int) -> Tensor:
-    """Repeat (n, ...) to (batch, ...): shared by all when n is 1, each element several times in a row for beams."""
-    given = tensor.shape[0]
-    if given == batch:
-        return tensor
-    if given == 1:
-        return tensor.expand(batch, *tensor.shape[1:])
-    if batch % given:
-        raise ModelError(
-            f"The attend block holds something for {given} questions but the model was called with a batch of {batch}; "
-            "open one attend block per batch."
-        )
-    return tensor.repeat_interleave(batch // given, 0)
-
-
-def visible_queries(attention_mask: object, tokens: int) -> Tensor | None:
-    """Which of the pass's tokens are not padding, (B, T), or None when none is.
-
-    The mask is what the decoder was called with: None, (B, S) with 1 on tokens, a mask already made for the layers
-    (B, 1, T, S), boolean or added, or a dictionary of these by layer type. In a made mask padding is what sees nothing.
-    """
-    if isinstance(attention_mask, dict):
-        masks = [mask for mask in attention_mask.values() if isinstance(mask, Tensor)]
-        attention_mask = masks[0] if masks else None
-    if not isinstance(attention_mask, Tensor):
-        return None
-    if attention_mask.dim() == 2:
-        visible = attention_mask[:, -tokens:] != 0
-    elif attention_mask.dtype == torch.bool:
-        visible = attention_mask.any(-1).any(1)
-    else:
-        visible = (attention_mask > torch.finfo(attention_mask.dtype).min).any(-1).any(1)
-    return None if bool(visible.all()) else visible
 
 
 def _with_null(scores: Tensor, null: Tensor | None) -> Tensor:

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from kblam.attention.latent import Latents, Projections, row_statistics
+from kblam.attention.built import build
+from kblam.attention.latent import LatentParts, Latents, Projections, row_statistics
 from kblam.attention.merge import cap, needs_gradient, wide_type
 from kblam.attention.retrieval import similarities
 from kblam.errors import ModelError
@@ -248,6 +249,13 @@ class Adapter(nn.Module):
         wide = wide_type(self.key_weight.dtype)
         mean, inverse = (torch.cat(numbers).to(wide) for numbers in zip(*blocks, strict=True))
         return Latents(keys, values, mean, inverse)
+
+    def built(self, latents: Latents) -> Latents:
+        """The same rows with the keys and values of all knowledge layers beside them (see `attention/built.py`)."""
+        if len(latents) == 0:
+            return latents
+        parts = build(latents, [self.projections(slot) for slot in range(len(self.config.knowledge_layers))])
+        return parts[0] if len(parts) == 1 else LatentParts(parts)
 
     def slot(self, layer: int) -> int:
         """The place of a decoder layer among the knowledge layers."""

@@ -24,10 +24,10 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from kblam.attention.latent import knowledge_attention
+from kblam.attention.built import layer_attention
 from kblam.attention.merge import context_attention, merge
 from kblam.errors import ModelError, UnsupportedModelError
-from kblam.models.active import ActiveKnowledge, Attended, ForwardPass, Recorder, fit_batch
+from kblam.models.active import ActiveKnowledge, Attended, ForwardPass, Recorder
 from kblam.models.adapter import Adapter
 from kblam.models.anatomy import (
     PREFIX,
@@ -40,6 +40,7 @@ from kblam.models.anatomy import (
     refuse_unsupported,
     stock_attention,
 )
+from kblam.models.batches import fit_batch
 
 __all__ = ["Injection", "inject"]
 
@@ -135,7 +136,8 @@ class Injection:
             return None
         given = self._signature.bind_partial(*args, **kwargs).arguments
         tokens = given["inputs_embeds"] if given.get("input_ids") is None else given["input_ids"]
-        forward_pass = attended.begin(tokens.shape[0], tokens.shape[1], given.get("attention_mask"), tokens.device)
+        mask, ids = given.get("attention_mask"), given.get("input_ids")
+        forward_pass = attended.begin(tokens.shape[0], tokens.shape[1], mask, tokens.device, ids)
         return args, {**kwargs, _ARGUMENT: forward_pass}
 
     def _hand_over(self, site: AttentionSite, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -214,10 +216,11 @@ def _rectangular(
     null = adapter.null_score(slot, knowledge_query, scaling, soft_cap)
     if null is not None and forward_pass.visible is not None:
         null = null.masked_fill(~forward_pass.visible[:, None, :], -torch.inf)
-    knowledge = knowledge_attention(
+    knowledge = layer_attention(
         knowledge_query,
         rows.latents,
         adapter.projections(slot),
+        slot,
         scaling=scaling,
         bias=bias,
         visible=forward_pass.visible,

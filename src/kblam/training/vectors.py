@@ -122,7 +122,9 @@ class VectorTraining:
             part = range(start, min(start + self.schedule.batch, count))
             exercise = lessons.exercise(picked, part, self.base.device)
             if shuffle:
-                exercise = replace(exercise, values=exercise.values.roll(1 + len(picked.rows) // 3, 0))
+                by = 1 + len(picked.rows) // 3
+                texts = [*exercise.texts[-by:], *exercise.texts[:-by]]
+                exercise = replace(exercise, values=exercise.values.roll(by, 0), texts=texts)
             text = tokenise(self.tokenizer, exercise.questions, exercise.answers).to(self.base.device)
             weights = replace(self.schedule.weights, teacher=0.0)
             sums = losses(self.base, self.tokenizer, self.adapter, self.injection, exercise, text, weights)
