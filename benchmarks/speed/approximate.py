@@ -1,6 +1,6 @@
 """Whether an approximate index pays: `python benchmarks/speed/approximate.py KNOWLEDGE [--questions 100]`.
 
-faiss (`pip install 'kblam[faiss]'`) finds the rows of the question prior's best scores among lists around centres, in
+faiss (`pip install faiss-cpu`) finds the rows of the question prior's best scores among lists around centres, in
 8-bit codes. Printed for several shares of the lists searched: the share of the exact scan's best 100 rows among the
 1,000 proposed, and the milliseconds of one question, beside those of the exact scan. One thread, the processor's time.
 """
