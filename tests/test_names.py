@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.answering.names import Names, asked_property
+from kblam.answering.names import Mention, Names, asked_property
 
 ENTITIES = ("Guinea", "Republic of the Congo", "Trinidad and Tobago", "AI", "It", "C", "蒙古", "The Sun")
 
@@ -99,3 +99,19 @@ def test_a_question_about_the_thing_itself_asks_for_its_description(question: st
 def test_the_property_that_a_question_asks_for_by_name(names: Names, question: str, asked: str | None) -> None:
     (mention,) = names.mentions(question)
     assert asked_property(question, mention) == asked
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("What is the capital of Peru?", "capital"),
+        ("Hi, can you tell me the largest city of Peru?", "largest city"),
+        ("capital of Peru", "capital"),
+        ("How far down is the bottom of Peru?", None),
+        ("In what city would I find the ministries of Peru?", None),
+        ("Who owns the shoreline of Peru?", None),
+    ],
+)
+def test_what_a_question_names_as_its_property(question: str, asked: str | None) -> None:
+    at = question.index("Peru")
+    assert asked_property(question, Mention(at, at + 4, (0,))) == asked

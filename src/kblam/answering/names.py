@@ -64,6 +64,12 @@ FILLING = re.compile(
 """What may stand beside it."""
 
 
+ELSEWHERE = re.compile(
+    r"\b(?:how|who|whom|whose|where|when|why|which)\b|\b(?:in|at|on|from|to|by|for|under|with|of) what\b", re.IGNORECASE
+)
+"""What asks for something else than it names: `How far down is the bottom of NAME?` does not ask for a bottom."""
+
+
 @dataclass(frozen=True)
 class Mention:
     """A name found in a question: where it stands, and the rows of the entity."""
@@ -203,6 +209,8 @@ def asked_property(question: str, mention: Mention) -> str | None:
         return "description"
     before, after = question[: mention.start], question[mention.end :]
     of = re.search(r"(?:\bthe |^)((?:[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before, re.IGNORECASE)
+    if of and ELSEWHERE.search(before[: of.start(1)]):
+        of = None
     has = re.match(r"(?:'s|’s) ((?:[\w-]+ ){0,3}[\w-]+)\s*[?.!]*$", after)
     cjk = re.match("[的の]([^是はがを？?。]{1,12}?)(?:分别|各自)?(?:[是はがを？?。]|$)", after)
     ends = re.match(r"(?: is)?\s*[?.!]*$", after)
