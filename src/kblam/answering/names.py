@@ -208,7 +208,10 @@ def asked_property(question: str, mention: Mention) -> str | None:
     if asks_what_it_is(question, mention):
         return "description"
     before, after = question[: mention.start], question[mention.end :]
-    of = re.search(r"(?:\bthe |^)((?:[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before, re.IGNORECASE)
+    of = re.search(r"\bthe ((?:(?!the\b)[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before, re.IGNORECASE)
+    bare = re.match(r"((?:[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before)
+    if of is None and bare and not BARE.search(bare[1]):
+        of = bare
     if of and ELSEWHERE.search(before[: of.start(1)]):
         of = None
     has = re.match(r"(?:'s|’s) ((?:[\w-]+ ){0,3}[\w-]+)\s*[?.!]*$", after)
