@@ -51,11 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("names", nargs="+", metavar="NAME", help="which, in the order of the report; or all")
     add("--model", default="default", help="a directory, a hub id, or the model that ships (default)")
-    add("--sizes", type=int, nargs="+", default=[100, 1000, 10_000], metavar="N", help="numbers of facts, ascending (100 1000 10000)")  # fmt: skip
-    add("--questions", type=int, default=50, metavar="N", help="most questions of each kind, for each size and seed (50)")  # fmt: skip
-    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="each makes other facts and questions (0 1 2)")  # fmt: skip
-    add("--output", type=Path, default=Path("experiment_results"), metavar="DIR", help="pieces, plots and the report (experiment_results)")  # fmt: skip
-    add("--dataset", type=Path, metavar="FILE", help="facts with questions instead of synthetic ones: ours, the original's, AtlasKV's, PopQA")  # fmt: skip
+    add("--sizes", type=int, nargs="+", default=[100, 1000, 10_000], metavar="N", help="numbers of facts (100 1000 10000)")  # fmt: skip
+    add("--questions", type=int, default=50, metavar="N", help="most of each kind, size and seed (50)")  # fmt: skip
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="each makes other facts (0 1 2)")  # fmt: skip
+    add("--output", type=Path, default=Path("experiment_results"), metavar="DIR", help="a folder (experiment_results)")  # fmt: skip
+    add("--dataset", type=Path, metavar="FILE", help="instead of synthetic facts: ours, the original's, AtlasKV's, PopQA")  # fmt: skip
     add("--outside", type=Path, metavar="FILE", help="facts unlike training's, for `unseen`")
     add("--outside_questions", type=Path, metavar="FILE", help="questions about them, if they stand apart")
     add("--edits", type=Path, metavar="FILE", help="CounterFact or zsRE, for `edits`, instead of synthetic edits")

@@ -43,9 +43,7 @@ def knowledge_edits(world: World) -> Section:
         )
     return Section(
         "A knowledge base as a model editor",
-        "Not in the paper: facts set to new values, {:,} at once and none of them trained, on {}.".format(
-            count, source
-        ),
+        f"Not in the paper: facts set to new values, {count:,} at once and none of them trained, on {source}.",
         [Table(f"{count:,} edits of {source}", ("grounding", *MEASURES), tuple(rows))],
         notes=notes,
     )
@@ -112,7 +110,7 @@ def _marks(world: World, edits: Sequence[Edit], grounding: str, what: str) -> di
             asked.append(("specificity", near.question, wanted, near.answer is not None))
     marks: dict[str, list[bool]] = {name: [] for name in MEASURES}
     for part in world.track([asked[at : at + AT_ONCE] for at in range(0, len(asked), AT_ONCE)], what):
-        answers = world.model.ask([question for _, question, _, _ in part], grounding=grounding)  # type: ignore[arg-type]
+        answers = world.model.ask([question for _, question, _, _ in part], grounding=grounding)  # type: ignore[call-overload]
         for (name, _, value, expected), answer in zip(part, answers, strict=True):
             marks[name].append((not answer.refused and holds(answer.text, value)) == expected)
     return marks

@@ -24,23 +24,7 @@ def retrieval_by_layer(world: World) -> Section:
     sizes = world.sizes()
     records = {size: [row for seed in world.setting.seeds for row in retrieved(world, size, seed)] for size in sizes}
     names = list(dict.fromkeys(name for rows in records.values() for row in rows for name in row["rank"]))
-    charts = []
-    for kind in KINDS:
-        for top in (1, 5):
-            lines = {
-                _retriever(name): curve(
-                    sizes, lambda size: [row for row in records[size] if row["kind"] == kind], _within(name, top)
-                )
-                for name in names
-            }
-            charts.append(
-                Chart(
-                    f"retrieval-{kind}-top-{top}",
-                    f"Retrieval, {kind} questions, top-{top}",
-                    f"top-{top} accuracy",
-                    lines,
-                )
-            )
+    charts = [_retrieval_chart(records, names, kind, top) for kind in KINDS for top in (1, 5)]
     return Section(
         "Retrieval inside attention",
         "Paper (figures 4 and 5): the attention of the middle layers finds the fact asked for, top-1 .998 at 100 facts falling to "
@@ -52,6 +36,13 @@ def retrieval_by_layer(world: World) -> Section:
             "rest on: the retrieval layer with what the names in the question add. BM25 and the encoder alone answer the same questions."
         ],
     )  # fmt: skip
+
+
+def _retrieval_chart(records: dict[int, list[Any]], names: Sequence[str], kind: str, top: int) -> Chart:
+    mine = {size: [row for row in rows if row["kind"] == kind] for size, rows in records.items()}
+    lines = {_retriever(name): curve(list(mine), mine.__getitem__, _within(name, top)) for name in names}
+    title = f"Retrieval, {kind} questions, top-{top}"
+    return Chart(f"retrieval-{kind}-top-{top}", title, f"top-{top} accuracy", lines)
 
 
 def _retriever(name: str) -> str:
@@ -137,10 +128,10 @@ def _of(found: dict[str, dict[int, list[Record]]], way: str, size: int, kind: st
 def _by_way(
     found: dict[str, dict[int, list[Record]]], sizes: Sequence[int], kind: str, measure: str
 ) -> dict[str, list[tuple[int, Mean]]]:
-    return {
-        way: curve(sizes, lambda size: _of(found, way, size, kind), lambda record: float(record[measure]))
-        for way in found
-    }
+    def of(way: str) -> Callable[[int], list[Record]]:
+        return lambda size: _of(found, way, size, kind)
+
+    return {way: curve(sizes, of(way), lambda record: float(record[measure])) for way in found}
 
 
 def refusals(world: World) -> Section:

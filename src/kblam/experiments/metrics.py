@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kblam.errors import InputError
+from kblam.evaluation.intervals import Share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -118,7 +119,7 @@ def _greedy(said: Tensor, expected: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its 95% bootstrap interval; as text `0.953 (0.931-0.968)`."""
+    """A mean with its 95% interval; as text `0.953 (0.931-0.968)`."""
 
     value: float
     low: float
@@ -130,8 +131,14 @@ class Mean:
 
 
 def mean(numbers: Sequence[float], seed: int = 0) -> Mean:
-    """The mean, and where it lies in 95% of drawings with replacement."""
+    """The mean, and where it lies in 95% of drawings with replacement.
+
+    Of marks that are all 0 or 1 the Wilson interval, which has a width where all are right.
+    """
     found = np.asarray(numbers, dtype=float)
+    if len(found) and np.isin(found, (0.0, 1.0)).all():
+        share = Share(int(found.sum()), len(found))
+        return Mean(share.value, *share.interval(), share.count)
     return _bootstrap([found], lambda drawn: drawn[0].mean(), seed)
 
 

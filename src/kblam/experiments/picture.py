@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,9 +39,8 @@ def attention_picture(world: World) -> Section:
         )
     pictures = []
     for kind, question in QUESTIONS.items():
-        found = world.pieces.piece(
-            f"attention {kind}", world.about | {"asked": question}, lambda: _look(world, question)
-        )
+        conditions = world.about | {"asked": question}
+        found = world.pieces.piece(f"attention {kind}", conditions, partial(_look, world, question))
         facts = (*(f"{fact.entity} · {fact.property}" for fact in FACTS), "none of these")
         layers = found["layers"]
         width = min(len(row) for rows in layers.values() for row in rows)

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kblam.experiments.sections import Section, Table
+from kblam.experiments.sections import Chart, Picture, Section, Table
 from kblam.experiments.world import World
 from kblam.knowledge.aside import replace_file
 
@@ -67,14 +67,18 @@ def _lines_about(about: dict[str, Any]) -> list[str]:
 
 def _markdown(about: dict[str, Any], sections: Sequence[Section]) -> str:
     parts = ["# Experiments\n", "\n".join(f"- {line}" for line in _lines_about(about)) + "\n"]
-    parts.append("95% bootstrap intervals in parentheses.\n")
+    parts.append("95% intervals in parentheses: Wilson's for shares, bootstrap for the rest.\n")
     for section in sections:
         parts.append(f"## {section.title}\n")
         parts += [f"> {section.claim}\n"] if section.claim else []
         parts += [_markdown_table(table) for table in section.tables]
-        parts += [f"![{item.title}](plots/{item.file}.png)\n" for item in (*section.charts, *section.pictures)]
+        parts += [f"![{item.title}](plots/{item.file}.png)\n" for item in _drawn(section)]
         parts += [f"{note}\n" for note in section.notes]
     return "\n".join(parts)
+
+
+def _drawn(section: Section) -> list[Chart | Picture]:
+    return [*section.charts, *section.pictures]
 
 
 def _markdown_table(table: Table) -> str:
@@ -88,12 +92,12 @@ def _page(about: dict[str, Any], sections: Sequence[Section], plots: Path) -> st
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>kblam: experiments</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head><body>'
-        f"<h1>Experiments</h1><ul>{lines}</ul><p>95% bootstrap intervals in parentheses.</p>"
+        f"<h1>Experiments</h1><ul>{lines}</ul><p>95% intervals in parentheses: Wilson's for shares, bootstrap for the rest.</p>"
     ]
     for section in sections:
         parts.append(f"<h2>{html.escape(section.title)}</h2>")
         parts += [f"<blockquote>{html.escape(section.claim)}</blockquote>"] if section.claim else []
-        parts += [_image(plots / f"{item.file}.png", item.title) for item in (*section.charts, *section.pictures)]
+        parts += [_image(plots / f"{item.file}.png", item.title) for item in _drawn(section)]
         parts += [_page_table(table) for table in section.tables]
         parts += [f"<p>{html.escape(note)}</p>" for note in section.notes]
     return "\n".join([*parts, "</body></html>\n"])

@@ -46,7 +46,9 @@ def _held_out(world: World) -> Table:
     rows = []
     for kind in KINDS:
         for name in (CHOICE, "dense", "BM25"):
-            cells = [_share([row["rank"][name] == 0 for row in looked if row["kind"] == kind and row["unseen"] == unseen]) for unseen in (False, True)]  # fmt: skip
+            of_kind = [row for row in looked if row["kind"] == kind]
+            marks = [[row["rank"][name] == 0 for row in of_kind if row["unseen"] == unseen] for unseen in (False, True)]
+            cells = list(map(_share, marks))
             rows.append((f"{kind}, top-1 by {'ours' if name == CHOICE else name}", *cells))
         for way in usable(world, ("quote", "tokens")):
             records = [row for row in found[way][size] if row["kind"] == kind]

@@ -67,7 +67,7 @@ def _ours(grounding: str, model: KBLaM, base: KnowledgeBase) -> Way:
     def ask(questions: Sequence[str]) -> list[Said]:
         return [
             Said(answer.text, answer.refused, answer.corrected, tuple(item.triple.identity for item in answer.citations), answer.confidence)
-            for answer in model.ask(list(questions), grounding=grounding)  # type: ignore[arg-type]
+            for answer in model.ask(list(questions), grounding=grounding)  # type: ignore[call-overload]
         ]  # fmt: skip
 
     return ask

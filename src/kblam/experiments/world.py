@@ -111,7 +111,7 @@ class World:
             return read_public(self.setting.dataset).entries
         most = self.setting.sizes[-1]
         shares = {"paraphrased": 1.0, "two": 0.5, "three": 0.3, "open": 0.3, "unanswerable": 0.7, "misspelt": 0.05}
-        made = Recipe(facts=4, validation=most + most // 5 + 40, seed=7000 + seed, **shares)  # type: ignore[arg-type]
+        made = Recipe(facts=4, validation=most + most // 5 + 40, seed=7000 + seed, **shares)
         return make_dataset(made)[1][:most]
 
     def sizes(self) -> list[int]:
