@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.answering.clauses import clauses
+from kblam.answering.clauses import about_all, clauses
 from kblam.answering.names import Names
 
 NAMES = Names(
@@ -61,3 +61,41 @@ def test_each_fact_gets_a_question(question: str, expected: list[str]) -> None:
 )
 def test_one_question_stays_whole(question: str) -> None:
     assert parts(question) == [question]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (
+            "Tell me the capital of Peru, the area of Chile and the people of Trinidad and Tobago.",
+            ["Tell me the capital of Peru", "the area of Chile", "the people of Trinidad and Tobago"],
+        ),
+        (
+            "Excuse me, what are the capital, the area and the flag of Peru?",
+            ["What is the capital of Peru", "What is the area of Peru", "the flag of Peru"],
+        ),
+        ("Hi, what is the capital of Peru?", ["Hi, what is the capital of Peru?"]),
+    ],
+)
+def test_lists_with_commas(question: str, expected: list[str]) -> None:
+    assert parts(question) == expected
+
+
+def everything(question: str) -> list[str]:
+    properties = ["capital", "area", "首都"]
+    names = Names([Triple(entity, name, "x") for name in properties for entity in ("Peru", "蒙古")])
+    return about_all(question, names.mentions(question), lambda row: properties[row // 2])
+
+
+@pytest.mark.parametrize(
+    "question", ["Describe Peru.", "Give me an overview of Peru.", "Summarize everything that is known about Peru"]
+)
+def test_all_there_is_to_know_is_one_question_a_fact(question: str) -> None:
+    wanted = [f"What is the {name} of Peru?" for name in ("capital", "area", "首都")]
+    assert everything(question) == wanted
+
+
+def test_other_questions_do_not_ask_for_everything() -> None:
+    assert everything("请总结蒙古的所有信息")[0] == "蒙古的capital是什么？"
+    for question in ("What is the capital of Peru?", "What is Peru?", "Describe the flag of Peru.", "Describe it."):
+        assert everything(question) == []

@@ -9,33 +9,62 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from train_base import new_model
 from transformers import PreTrainedTokenizerFast
 
+from kblam.knowledge import load_encoder
 from kblam.models.adapter import Adapter
+from kblam.synthesis.facts import HELD_OUT_THEMES, make_facts, split_properties
+from kblam.training.prior import calibrate_refusal
+from kblam.training.questions import Exam, make_exam
 
 HERE = Path(__file__).parent
 RUNS = HERE / "runs"
 SHIPPED = HERE.parent.parent / "src" / "kblam" / "default"
 
 
+READING = ("beta_", "question_", "name_bonus")
+"""What the names of the tensors begin with that read questions."""
 RETRIEVAL_SHARE = 0.25
 """Share of the language model's own attention in the retrieval score; with all of it, 1.7 of 100 paraphrased questions about properties that no
 training saw found another row of the same entity."""
 
 
 def joined_adapter() -> Adapter:
-    """Vectors from train_vectors.py, question reading and config from train_prior.py."""
-    adapter = Adapter.load(RUNS / "prior")
-    vectors = load_file(RUNS / "adapter" / "adapter.safetensors")
-    mine = {name: tensor for name, tensor in vectors.items() if name.startswith(("key_", "value_", "query_", "null_"))}
-    adapter.load_state_dict({**adapter.state_dict(), **mine})
+    """Vectors and slots from train_slots.py, question reading from train_reading.py, refusal calibrated anew."""
+    reading, adapter = Adapter.load(RUNS / "reading"), Adapter.load(RUNS / "slots")
+    read = {name: tensor for name, tensor in reading.state_dict().items() if name.startswith(READING)}
+    adapter.load_state_dict({**adapter.state_dict(), **read})
+    adapter.question_updates = reading.question_updates
     with torch.no_grad():
         adapter.query_weight[0] *= RETRIEVAL_SHARE
-    trained = json.loads((RUNS / "adapter" / "adapter.json").read_text(encoding="utf-8"))
-    adapter.provenance = {**trained["provenance"], **adapter.provenance}
+    chance, truth = calibrate_refusal(adapter, mixed_exam(), load_encoder("all-MiniLM-L6-v2"))
+    adapter.provenance = {
+        **adapter.provenance,
+        **reading.provenance,
+        "refusal_measured": {
+            "answerable accepted": round((chance[truth == 1] > 0.5).float().mean().item(), 4),
+            "unanswerable refused": round((chance[truth == 0] <= 0.5).float().mean().item(), 4),
+        },
+    }
     return adapter
+
+
+def mixed_exam() -> Exam:
+    """Half about themes that reading was not trained on, half about those it was, in one knowledge base."""
+    unseen = [item for item in split_properties(held_out=True) if item.theme in HELD_OUT_THEMES]
+    halves = [
+        make_exam(make_facts(2500, 31, properties=unseen, other_scripts=0.06), 31, 600),
+        make_exam(make_facts(3500, 32, properties=split_properties(False), other_scripts=0.06), 32, 600),
+    ]
+    facts = {fact.identity: fact for half in halves for fact in half.facts}
+    asked = [
+        (question, answerable)
+        for half in halves
+        for question, answerable in zip(half.questions, half.answerable, strict=True)
+        if answerable == (question.facts[0] in facts)
+    ]
+    return Exam(tuple(facts.values()), tuple(item for item, _ in asked), tuple(known for _, known in asked))
 
 
 def main() -> None:

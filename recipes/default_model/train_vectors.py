@@ -1,5 +1,5 @@
 """Train the shipped adapter's vectors: `python recipes/default_model/train_vectors.py`, after train_base.py and
-train_prior.py.
+train_reading.py.
 
 Writes `runs/adapter/`, `runs/adapter/log.jsonl`.
 """
@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--prior", default="prior", help="folder under runs/")
+    parser.add_argument("--prior", default="reading", help="folder under runs/")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

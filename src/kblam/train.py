@@ -149,6 +149,7 @@ _FLAGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         _number("--retrieval_layer", None, "first layer with knowledge, which chooses the rows (a third of the way up)"),
         _number("--kb_token_layer_frequency", None, "knowledge enters each N-th layer from there on (1 up to 8 layers, else 3)"),
         _number("--top_k", 24, "facts attended to behind the retrieval layer while training (24)"),
+        _choice("--value_slots", True, "let the tokens of chosen values enter as vectors too, so that they are said exactly (default)"),
         _choice("--length_invariance", False, "shift knowledge scores by log 100 - log facts, the paper's C"),
         _number("--retrieval_weight", 0.5, "of the retrieval layer's loss, beside the answer's (0.5)", float),
         _number("--teacher_weight", 0.0, "of self-distillation from the same model reading the facts as text (0)", float),

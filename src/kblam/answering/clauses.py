@@ -8,11 +8,11 @@ leave out what the other half says. An `and` inside a name (Trinidad and Tobago)
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from kblam.answering.names import Mention
+from kblam.answering.names import Mention, asks_for_everything
 
-__all__ = ["clauses"]
+__all__ = ["about_all", "clauses"]
 
 JOINT = re.compile(
     r"\s*(?:,?\s+(?:and also|and,? besides that,?|as well as|and|plus)\s+|[;；，、]\s*(?:and\s+)?|以及|和|与|及|および|と(?!は)|&)\s*",
@@ -21,20 +21,48 @@ JOINT = re.compile(
 LEADING = re.compile(
     r"^(?:\W*\b(?:the|what|is|are|was|were|who|which|tell|me|give|please|name|and|also|of|for)\b)*\W*", re.IGNORECASE
 )
+COMMA = re.compile(r",\s+")
+"""Joins too, when the list that it stands in ends with one of the words above."""
 TRAILING = re.compile(r"[\s?？.。!！]*$")
 MOST = 4
 """Questions with more parts are read as a whole."""
+MOST_FACTS = 8
+"""Facts in the answer to a question about all there is to know."""
 
 
 def _joints(question: str, mentions: Sequence[Mention]) -> list[tuple[int, int]]:
     inside = [(mention.start, mention.end) for mention in mentions]
-    return [
+
+    def outside(found: re.Match[str]) -> bool:
+        apart = not any(start < found.end() and found.start() < end for start, end in inside)
+        return apart and found.start() > 0 and found.end() < len(question)
+
+    words = [match.span() for match in JOINT.finditer(question) if outside(match)]
+    if not words:
+        return []
+    # `Excuse me, ...` is no part of a list: something is asked for in front of a comma that joins.
+    first = min([found.start() for found in re.finditer(r"\bthe\b", question)] + [start for start, _ in inside])
+    commas = [
         match.span()
-        for match in JOINT.finditer(question)
-        if not any(start < match.end() and match.start() < end for start, end in inside)
-        and match.start() > 0
-        and match.end() < len(question)
+        for match in COMMA.finditer(question)
+        if outside(match) and first < match.start() and match.end() <= words[-1][0]
     ]
+    return sorted([*words, *commas])
+
+
+def about_all(question: str, mentions: Sequence[Mention], properties: Callable[[int], str]) -> list[str]:
+    """`Describe NAME` and its like as one question for each of the entity's facts, MOST_FACTS at most; else nothing.
+
+    properties: the property of a row.
+    """
+    if len(mentions) != 1 or not asks_for_everything(question, mentions[0]):
+        return []
+    mention = mentions[0]
+    name = question[mention.start : mention.end]
+    form = (
+        "{name}的{property}是什么？" if re.search(r"[\u3400-\u9fff]", question) else "What is the {property} of {name}?"
+    )
+    return [form.format(name=name, property=properties(row)) for row in mention.rows[:MOST_FACTS]]
 
 
 def clauses(question: str, mentions: Sequence[Mention]) -> list[str]:
@@ -83,7 +111,7 @@ def _completed(
     name = question[mention.start : mention.end]
     if held[index]:
         return f"{before}{name}{after}"
-    stem = LEADING.sub("", bodies[index]).strip()
+    stem = LEADING.sub("", re.sub(r"^.*?\b(?=the\s)", "", bodies[index], flags=re.IGNORECASE)).strip()
     if re.search(r"[\u3040-\u9fff]", stem + after):
         joiner = "の" if "の" in after else "的"
         return f"{name}{joiner}{re.sub(r'^[的の]', '', stem)}"

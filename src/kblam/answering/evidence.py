@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kblam.answering.clauses import about_all, clauses
 from kblam.answering.names import Mention, Names, asked_property
+from kblam.answering.near_names import near_mention
 from kblam.answering.properties import Properties
 from kblam.answering.vectors import read_rows, reread_rows
 from kblam.attention.latent import Latents
@@ -25,6 +27,8 @@ from kblam.models.adapter import EVIDENCE, Adapter
 __all__ = ["Reader", "Reading", "follow"]
 
 
+RESEMBLING = 32
+"""Rows among whose names a misspelt one is looked for."""
 CERTAIN = 0.95
 """Least confidence in a row whose entity and property the question names."""
 
@@ -38,6 +42,8 @@ class Reading:
     """(n, D)."""
     masked: Tensor
     """(n, D): the questions with `it` in place of the names in them."""
+    mentions: tuple[tuple[Mention, ...], ...]
+    """The names in each question."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
     """For each question the rows whose entity it names, (r,), and what that adds to their scores, (r,)."""
     count: int
@@ -77,18 +83,38 @@ class Reader:
         vectors = (encoder or self.encoder).encode(list(texts))
         return torch.from_numpy(vectors).to(self.adapter.key_weight.device)
 
+    def clauses(self, question: str) -> list[str]:
+        """The questions inside a question: one for each fact that it asks for."""
+        mentions = self.names.mentions(question)
+        everything = about_all(question, mentions, lambda row: self.snapshot.triples[row].property)
+        return everything or clauses(question, mentions)
+
     @torch.no_grad()
     def read(self, questions: Sequence[str]) -> Reading:
         """Embed the questions and find the names in them."""
-        mentions = [self.names.mentions(question) for question in questions]
-        masked = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
-        embeddings = self.encode([*questions, *masked], self.question_encoder)
+        embedding = self.encode(questions, self.question_encoder)
+        mentions = [tuple(self.names.mentions(question)) for question in questions]
+        nameless = [index for index, found in enumerate(mentions) if not found]
+        for index, found in zip(nameless, self._near(questions, embedding, nameless), strict=True):
+            mentions[index] = found
+        texts = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
+        masked = self.encode(texts, self.question_encoder)
         bonuses = []
         for index, (question, found) in enumerate(zip(questions, mentions, strict=True)):
             rows = sorted({row for mention in found for row in mention.rows})
-            bonuses.append(self._bonus(question, rows, embeddings[len(questions) + index, None]))
-        half = len(questions)
-        return Reading(tuple(questions), embeddings[:half], embeddings[half:], tuple(bonuses), len(self.latents))
+            bonuses.append(self._bonus(question, rows, masked[index, None]))
+        return Reading(tuple(questions), embedding, masked, tuple(mentions), tuple(bonuses), len(self.latents))
+
+    def _near(self, questions: Sequence[str], embedding: Tensor, which: Sequence[int]) -> list[tuple[Mention, ...]]:
+        """The misspelt name in each of these questions, if the rows that it resembles most have such a name."""
+        if not which or not self.snapshot.has_texts or len(self.latents) == 0:
+            return [()] * len(which)
+        scores = self.adapter.prior_scores(embedding[list(which)], self.latents)
+        found: list[tuple[Mention, ...]] = []
+        for index, rows in zip(which, select(scores, RESEMBLING).tolist(), strict=True):
+            mention = near_mention(questions[index], rows, self.names)
+            found.append(() if mention is None else (mention,))
+        return found
 
     def _bonus(self, question: str, rows: list[int], masked: Tensor) -> tuple[Tensor, Tensor]:
         """The rows named and what is added to their scores; masked (1, D)."""
@@ -137,7 +163,7 @@ class Reader:
             siblings = [other for other in self.names.siblings(row) if other != row]
             score, *others = self._prior(reading.embedding[index], [row, *siblings]).unbind()
             lead = score - torch.stack(others).mean() if others else score.new_zeros(())
-            flags = score.new_tensor(self._flags(text, row))
+            flags = score.new_tensor(self._flags(text, reading.mentions[index], row))
             features[index] = torch.stack([score, *flags, lead, masked_scores[index], cosines[index], leads[index]])
         return features
 
@@ -153,13 +179,13 @@ class Reader:
         named = evidence[:, EVIDENCE.index("entity named")] * evidence[:, EVIDENCE.index("property named")]
         return torch.maximum(chance, CERTAIN * named).cpu()
 
-    def _flags(self, question: str, row: int) -> tuple[float, float, float]:
-        """Whether the question names the row's entity, its property, another property."""
-        mention = next((found for found in self.names.mentions(question) if row in found.rows), None)
+    def _flags(self, question: str, mentions: Sequence[Mention], row: int) -> tuple[float, float, float]:
+        """How well the question names the row's entity; whether it names its property, or another property."""
+        mention = next((found for found in mentions if row in found.rows), None)
         named = self.names.named_property(question, row)
         asked = None if mention is None else asked_property(question, mention)
         another = asked is not None and not self.names.is_property(asked, row)
-        return float(mention is not None), float(named and not another), float(another)
+        return 0.0 if mention is None else mention.similarity, float(named and not another), float(another)
 
 
 def follow(reader: Reader, knowledge: KnowledgeBase) -> Reader | None:

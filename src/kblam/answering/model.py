@@ -11,7 +11,6 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
-from kblam.answering.clauses import clauses
 from kblam.answering.evidence import Reader, Reading, follow
 from kblam.answering.prompts import REFUSAL, check_question
 from kblam.answering.speech import Choice, Speech
@@ -187,7 +186,7 @@ class KBLaM:
     def _answer_all(
         self, reader: Reader, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
     ) -> list[Answer]:
-        parts = [clauses(question, reader.names.mentions(question)) for question in questions]
+        parts = [reader.clauses(question) for question in questions]
         flat = [clause for part in parts for clause in part]
         reading = reader.read(flat)
         choices = self._choose(reader, reading)

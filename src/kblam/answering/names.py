@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from kblam.knowledge import Triple
 
-__all__ = ["Mention", "Names", "asked_property", "asks_what_it_is"]
+__all__ = ["Mention", "Names", "asked_property", "asks_for_everything", "asks_what_it_is"]
 
 TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
 """A Chinese, Japanese or Korean character, a word, or a mark."""
@@ -44,6 +44,18 @@ BARE = re.compile(
 """All that a question about a thing as such says beside its name."""
 
 
+OPEN = re.compile(
+    r"\b(?:describe|overview|summary|summari[sz]e|everything|all|introduce|introduction|note|portrait|profile|facts|information)\b"
+    r"|概述|概况|概要|简介|总结|全部|所有|一切|信息|すべて|全て|まとめて|紹介"
+)
+"""What asks for all that is known of a thing."""
+FILLING = re.compile(
+    r"\b(?:give|write|make|show|short|brief|quick|little|few|words|word|in|of|for|on|it|this|that|there|known|know|here|one|two|sentences|sentence|some|any|every|all|i|we|want|need|would|like|please|have|has|say)\b"
+    r"|写|一个|一份|简短|有关|的|请|して|ください|の|を|に|で|よ|書いて|短く"
+)
+"""What may stand beside it."""
+
+
 @dataclass(frozen=True)
 class Mention:
     """A name found in a question: where it stands, and the rows of the entity."""
@@ -51,6 +63,8 @@ class Mention:
     start: int
     end: int
     rows: tuple[int, ...]
+    similarity: float = 1.0
+    """1 for the name as it is written, less for a misspelt one."""
 
 
 def _folded(text: str) -> str:
@@ -126,6 +140,15 @@ class Names:
         key = _folded(text)
         return self._rows_of(key) if key not in COMMON or text in self._exact.get(key, ()) else ()
 
+    def names_of(self, row: int) -> tuple[str, ...]:
+        """How the row's entity is called."""
+        triple = self._triples[row]
+        return (triple.entity, *triple.aliases)
+
+    def rows_named(self, name: str) -> tuple[int, ...]:
+        """The rows about what has this name."""
+        return self._rows_of(_folded(name))
+
     def siblings(self, row: int) -> tuple[int, ...]:
         """The rows about the same entity, the row itself among them."""
         return self._rows_of(_folded(self._triples[row].entity))
@@ -157,6 +180,12 @@ def asks_what_it_is(question: str, mention: Mention) -> bool:
     """True for `What is NAME?`, `NAME是什么？`, `NAMEとは何ですか？` and their like, which ask for no property."""
     rest = f"{question[: mention.start]} {question[mention.end :]}".casefold()
     return re.sub(r"\W", "", BARE.sub("", rest)) == "" and rest.strip() != ""
+
+
+def asks_for_everything(question: str, mention: Mention) -> bool:
+    """True for `Describe NAME`, `Give me an overview of NAME`, `介绍NAME的全部信息` and their like."""
+    rest = f"{question[: mention.start]} {question[mention.end :]}".casefold()
+    return OPEN.search(rest) is not None and re.sub(r"\W", "", OPEN.sub("", FILLING.sub("", BARE.sub("", rest)))) == ""
 
 
 def asked_property(question: str, mention: Mention) -> str | None:

@@ -23,7 +23,13 @@ from kblam.errors import ModelError
 from kblam.knowledge import Encoder
 from kblam.knowledge.encoders import LocalEncoder
 from kblam.knowledge.sentence_model import Updates
-from kblam.models.anatomy import AttentionSite, attention_sites, query_projection, refuse_unsupported
+from kblam.models.anatomy import (
+    AttentionSite,
+    attention_sites,
+    query_projection,
+    refuse_unsupported,
+    value_projection,
+)
 from kblam.models.slots import ValueSlots
 from kblam.models.tensor_files import read_tensors, read_updates, save_updates
 
@@ -205,6 +211,8 @@ class Adapter(nn.Module):
                 adapter.query_weight[index].copy_(weight)
                 if adapter.query_bias is not None and bias is not None:
                     adapter.query_bias[index].copy_(bias)
+            if adapter.value_slots is not None and layer in config.slot_layers:
+                adapter.value_slots.start(adapter.slot_layer(layer), weight, value_projection(sites[layer]))
         return adapter
 
     def check_site(self, site: AttentionSite) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "refuse_site",
     "refuse_unsupported",
     "stock_attention",
+    "value_projection",
 ]
 
 _QUERY_PROJECTIONS = ("q_proj", "qkv_proj", "query_key_value")
@@ -127,6 +128,19 @@ def query_projection(site: AttentionSite) -> tuple[Tensor, Tensor | None]:
             f"heads of {site.head_dim} were expected; its layout is not known."
         )
     return rows(weight), None if bias is None else rows(bias)
+
+
+def value_projection(site: AttentionSite) -> Tensor | None:
+    """The model's own value map of each query head, (H * v, hidden), heads of a group alike; None where it is not one
+    plain linear map of its own."""
+    weight = getattr(getattr(site.module, "v_proj", None), "weight", None)
+    if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
+        return None
+    groups, rest = divmod(weight.shape[0], site.value_head_dim)
+    if rest or groups == 0 or site.heads % groups:
+        return None
+    heads = weight.unflatten(0, (groups, site.value_head_dim)).repeat_interleave(site.heads // groups, 0)  # type: ignore[no-untyped-call]
+    return heads.flatten(0, 1)  # type: ignore[no-any-return]
 
 
 def apply_query_norm(module: nn.Module, query: Tensor, heads: int) -> Tensor:

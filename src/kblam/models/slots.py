@@ -78,6 +78,24 @@ class ValueSlots(nn.Module):
         self.opening = nn.Parameter(torch.randn(embedding))
         self.sharpness = nn.Parameter(torch.ones(layers))
 
+    @torch.no_grad()
+    def start(self, index: int, query: Tensor, value: Tensor | None) -> None:
+        """Begin the index-th slot layer as a copying head: a slot is found where the present token stood before it.
+
+        Shapes: query (H * d, hidden), the model's own query map; value (H * v, hidden), its value map if it has one.
+        """
+        self.query_weight[index].copy_(query)
+        width = self.opening.shape[0]
+        if query.shape[1] == width:
+            self.key_weight[index, :, :width].copy_(query / 2)
+        if value is not None and value.shape == self.value_weight[index].shape:
+            self.value_weight[index].copy_(value)
+
+    @torch.no_grad()
+    def open_after(self, embedding: Tensor) -> None:
+        """Begin with a value's first token behind the token of this embedding (E,), a prompt's last."""
+        self.opening.copy_(_unit_rms(embedding.to(self.opening.dtype)))
+
     def embed(self, slots: SlotTokens, table: Tensor) -> tuple[Tensor, Tensor]:
         """What keys and values are made from: (n, R, S, REACH * E) and (n, R, S, E), from the model's token table.
 

@@ -167,6 +167,7 @@ class Lessons:
         return Exercise(
             [self.questions[index].text for index in indices], answers, shown, self.keys[picked.rows].float().to(device),
             self.values[picked.rows].float().to(device), asked, hidden.to(device), target.to(device),
+            [self.facts[row].value for row in picked.rows.tolist()],
         )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from kblam.knowledge import Triple
 from kblam.models.active import ActiveKnowledge, Recorder
 from kblam.models.adapter import Adapter
 from kblam.models.inject import Injection
+from kblam.models.slots import value_tokens
 
 __all__ = ["Exercise", "TextBatch", "Weights", "losses", "tokenise"]
 
@@ -58,6 +59,8 @@ class Exercise:
     """(B, M): -inf on rows that a question must not see, 0 elsewhere."""
     target: Tensor
     """(B, M + 1): the shares that the rows, and last the null row, should have; they sum to one."""
+    texts: Sequence[str]
+    """The M values, for adapters with value slots."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,13 @@ def losses(
     (retrieval, top-1, refusal, ...); only answer, retrieval and teacher carry gradients."""
     latents = adapter.latents(exercise.keys, exercise.values)
     recorder = Recorder()
+    tokens = (
+        None
+        if adapter.value_slots is None
+        else value_tokens(tokenizer, exercise.texts, adapter.config.slot_tokens).to(text.ids.device)
+    )
     knowledge = ActiveKnowledge(
-        latents, exercise.asked, exercise.hidden, prompt_end=text.prompt_end, top_k=weights.top_k
+        latents, exercise.asked, exercise.hidden, tokens=tokens, prompt_end=text.prompt_end, top_k=weights.top_k
     )
     with injection.attend(knowledge, recorder):
         logits, said = _spoken(base, text)

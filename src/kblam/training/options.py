@@ -67,6 +67,8 @@ class Options:
     """Knowledge enters each so manieth layer from the retrieval layer on; None: each of a small model, each third of others."""
     retrieval_layer: int | None = None
     """The first layer with knowledge; None: a third of the way up."""
+    value_slots: bool = True
+    """Let the tokens of chosen values enter as vectors too, so that values are said exactly; the paper has one vector."""
     length_invariance: bool = False
     """Shift knowledge scores by log 100 - log rows, as the paper's C."""
     precision: str = "auto"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from kblam.answering.prompts import chat_prompt
 from kblam.errors import InputError, ModelError
 from kblam.knowledge import Encoder, KnowledgeBase, Triple, load_encoder
 from kblam.knowledge.aside import check_replaceable
@@ -36,6 +37,8 @@ __all__ = ["train", "work_folder"]
 
 OWN_QUERY = 0.25
 """Share of the model's own query at first, so that the question prior decides which rows are read."""
+SLOT_LAYERS = 3
+"""Knowledge layers that get value slots, at most: three say a value exactly, and each has four maps of hidden size squared."""
 VALIDATION_ROWS, VALIDATION_QUESTIONS = 1000, 120
 FINAL_QUESTIONS, NAME_QUESTIONS = 500, 300
 SHARES = (1.0, 0.5, 0.25, 0.1)
@@ -69,7 +72,7 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
     processes = open_processes()
     data = _Data(options, encoder, processes)
     base, tokenizer, name = _base(options)
-    adapter = Adapter.load(checkpoint).to(base.device) if resume else _adapter(options, base, name, data)
+    adapter = Adapter.load(checkpoint).to(base.device) if resume else _adapter(options, base, tokenizer, name, data)
     if not resume and "prior" in options.stages and data.train.asked is not None:
         _prior(adapter, data, options, processes)
     data.read_again(adapter, processes)
@@ -222,11 +225,22 @@ def _width(base: PreTrainedModel) -> int:
     return int(base.config.get_text_config().hidden_size)
 
 
-def _adapter(options: Options, base: PreTrainedModel, name: str, data: _Data) -> Adapter:
+def _spread(layers: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """At most so many of the layers, evenly spread, the first and the last among them."""
+    if len(layers) <= most:
+        return layers
+    return tuple(layers[round(at * (len(layers) - 1) / (most - 1))] for at in range(most))
+
+
+def _adapter(
+    options: Options, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, data: _Data
+) -> Adapter:
     """A new adapter, or the one to go on from."""
     if options.adapter is not None:
         return Adapter.load(options.adapter).to(base.device)
     layers = options.layers(int(base.config.get_text_config().num_hidden_layers))
+    embeddings: Any = base.get_input_embeddings()
+    table: Tensor = embeddings.weight
     small = {"quote_rows": 1, "check_quotes": True} if name == DEFAULT_MODEL else {}
     config = AdapterConfig(
         data.encoder.name,
@@ -236,11 +250,17 @@ def _adapter(options: Options, base: PreTrainedModel, name: str, data: _Data) ->
         retrieval_layer=layers[0],
         question_prior=data.train.asked is not None,
         length_scale=100.0 if options.length_invariance else None,
+        slot_layers=_spread(layers, SLOT_LAYERS) if options.value_slots else (),
+        embedding_size=table.shape[1],
         **small,  # type: ignore[arg-type]
         **attention_shape(base, layers),
     )
     torch.manual_seed(options.seed)
     adapter = Adapter.for_model(base, config)
+    if adapter.value_slots is not None:
+        prompt = chat_prompt(tokenizer, "?")
+        last = tokenizer(prompt, add_special_tokens=tokenizer.chat_template is None)["input_ids"][-1]
+        adapter.value_slots.open_after(table[last])
     if config.question_prior:
         adapter.query_weight.data.mul_(OWN_QUERY)
     return adapter.to(base.device)

@@ -18,6 +18,8 @@ from kblam.training.questions import Practice
 
 __all__ = ["TRAINED", "Schedule", "VectorTraining", "rates", "train_vectors"]
 
+OPENING_SPEED = 8.0
+"""The opening of value slots is one vector of unit size among matrices of small numbers, and must get as far as they."""
 TRAINED = ("key_", "value_", "query_", "null_")
 """What the names of the trained tensors begin with."""
 
@@ -68,7 +70,10 @@ class VectorTraining:
             tensor.requires_grad_(True)
         base.requires_grad_(False).eval()  # type: ignore[no-untyped-call]
         self.injection = inject(base, adapter)
-        self.optimizer = torch.optim.AdamW(self.trained, lr=schedule.rate, weight_decay=0.0, betas=(0.9, 0.98))
+        eager = [tensor for name, tensor in named.items() if name.endswith(".opening")]
+        others = [tensor for name, tensor in named.items() if not name.endswith(".opening")]
+        groups = [{"params": others, "speed": 1.0}, {"params": eager, "speed": OPENING_SPEED}]
+        self.optimizer = torch.optim.AdamW(groups, lr=schedule.rate, weight_decay=0.0, betas=(0.9, 0.98))
 
     def close(self) -> None:
         """Give the base model back as it was."""
@@ -79,7 +84,7 @@ class VectorTraining:
         """Do the step of this number, counted from 0; what it does depends on the number and the schedule alone."""
         schedule, processes = self.schedule, self.processes
         for group in self.optimizer.param_groups:
-            group["lr"] = schedule.rate * schedule.scale(step)
+            group["lr"] = group["speed"] * schedule.rate * schedule.scale(step)
         count = schedule.batch * schedule.accumulate * processes.count
         picked = self.lessons.pick(schedule.mixture, count, step / schedule.steps, f"{schedule.seed}/{step}")
         mine = range(processes.rank, count, processes.count)

@@ -1,0 +1,54 @@
+"""Misspelt names."""
+
+from __future__ import annotations
+
+import pytest
+
+from kblam import Triple
+from kblam.answering.names import Names
+from kblam.answering.near_names import near_mention
+
+ENTITIES = ("Upper Port Falen", "LGBCA", "Dorfor-346", "Peru", "Mongolia", "Magnolia", "蒙古国家图书馆")
+NAMES = Names([Triple(entity, "capital", "x", aliases=("Mongol uls",) * (entity == "Mongolia")) for entity in ENTITIES])
+
+
+def found(question: str) -> str | None:
+    mention = near_mention(question, range(len(ENTITIES)), NAMES)
+    return None if mention is None else ENTITIES[mention.rows[0]]
+
+
+@pytest.mark.parametrize(
+    ("question", "entity"),
+    [
+        ("What is the capital of Mongoila?", "Mongolia"),
+        ("the capital of Mngolia", "Mongolia"),
+        ("the capital of Mongol ulls", "Mongolia"),
+        ("the parking of Uppe rPort Falen?", "Upper Port Falen"),
+        ("Quick question: the flour of LGCBA.", "LGBCA"),
+        ("the thread of Doror-346", "Dorfor-346"),
+        ("蒙古国家图书官在哪里？", "蒙古国家图书馆"),
+    ],
+)
+def test_slips_are_forgiven(question: str, entity: str) -> None:
+    assert found(question) == entity
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "the thread of Dorfor-347",
+        "the capital of Perv",
+        "the capital of Pongolia",
+        "the capital of Malaysia",
+        "anything",
+        "",
+    ],
+)
+def test_other_names_are_not(question: str) -> None:
+    assert found(question) is None
+
+
+def test_the_best_spelling_wins() -> None:
+    mention = near_mention("the capital of Mongolla", range(len(ENTITIES)), NAMES)
+    assert mention is not None and 0.8 < mention.similarity < 1
+    assert "the capital of Mongolla"[mention.start : mention.end] == "Mongolla"
