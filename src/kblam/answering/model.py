@@ -293,8 +293,8 @@ class KBLaM:
     def _look(self, reader: Reader, reading: Reading, recorder: Recorder, top_k: int | None = None) -> None:
         """Read questions with the knowledge in sight and note what is attended to."""
         assert self._injection is not None and self.adapter is not None
-        asked = (reading.embedding, reading.named) if self.adapter.config.question_prior else (None, None)
-        with self._injection.attend(ActiveKnowledge(reader.latents, *asked, top_k=top_k), recorder):
+        embedding, named = (reading.embedding, reading.named) if self.adapter.config.question_prior else (None, None)
+        with self._injection.attend(ActiveKnowledge(reader.latents, embedding, named, top_k=top_k), recorder):
             self.base(**self._speech.encode(reading.texts), use_cache=False)
 
     @property
