@@ -24,7 +24,20 @@ FLOORS = [
     {"measuring"},
     {"experiments"},
     {"serving"},
-    {"ask", "benchmark", "cli", "evaluate", "experiment", "integrate", "kb", "synthesize", "test", "train", "__main__"},
+    {
+        "ask",
+        "benchmark",
+        "cli",
+        "evaluate",
+        "experiment",
+        "integrate",
+        "kb",
+        "serve",
+        "synthesize",
+        "test",
+        "train",
+        "__main__",
+    },
 ]
 """A room imports from itself and from lower floors; those of the last floor are the doors."""
 PUBLIC = {"KBLaM": "answering", "Answer": "answering", "Citation": "answering", "KnowledgeBase": "knowledge"}

@@ -40,6 +40,7 @@ def test_slips_are_forgiven(question: str, entity: str) -> None:
         "the capital of Perv",
         "the capital of Pongolia",
         "the capital of Malaysia",
+        "the capital of New Mongolia",
         "anything",
         "",
     ],

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from fake_encoder import FakeEncoder, check_vectors, vector
 
-from kblam.errors import EncoderError, KnowledgeError
+from kblam.errors import EncoderError, KnowledgeError, OutdatedError
 from kblam.knowledge import KnowledgeBase, Triple
 from kblam.knowledge.base import Change
 from kblam.knowledge.files import read_triples
@@ -370,3 +370,22 @@ def test_a_store_needs_neither_torch_nor_transformers(store: StoredKnowledge) ->
 def test_the_vector_of_a_text_is_the_encoders(store: StoredKnowledge) -> None:
     store.set(AI)
     np.testing.assert_array_equal(store.values[0], vector(AI.value).astype(np.float16))
+
+
+def test_a_change_can_require_a_version(store: StoredKnowledge) -> None:
+    first, second = Triple("Norland", "capital", "A"), Triple("Norland", "currency", "B")
+    store.set_many([first, second])
+    seen = store.version
+    store.set(Triple("Norland", "capital", "changed"))
+    store.put("set", [Triple(*second.identity, "C")], require=lambda w: w.require_unchanged(*second.identity, seen))
+    for refused in (
+        lambda: store.put("set", [first], require=lambda w: w.require_unchanged(*first.identity, seen)),
+        lambda: store.remove_many([first.identity], lambda w: w.require_unchanged(*first.identity, seen)),
+        lambda: store.put("set", [first], require=lambda w: w.require_unchanged("Nowhere", "capital", seen)),
+        lambda: store.put("set", [first], require=lambda w: w.require_unchanged(*first.identity, 999)),
+        lambda: store.rollback(0, lambda w: w.require_version(seen)),
+    ):
+        with pytest.raises(OutdatedError, match="try again"):
+            refused()
+    store.rollback(seen, lambda w: w.require_version(seen + 2))
+    assert store.get(*first.identity) == first and store.version == seen + 3

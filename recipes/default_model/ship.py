@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import shutil
+from itertools import cycle
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ SHIPPED = HERE.parent.parent / "src" / "kblam" / "default"
 
 READING = ("beta_", "question_", "name_bonus")
 """What the names of the tensors begin with that read questions."""
+EXAMS = 6
 RETRIEVAL_SHARE = 0.25
 """Share of the language model's own attention in the retrieval score; with all of it, 1.7 of 100 paraphrased questions about properties that no
 training saw found another row of the same entity."""
@@ -38,7 +40,7 @@ def joined_adapter() -> Adapter:
     adapter.question_updates = reading.question_updates
     with torch.no_grad():
         adapter.query_weight[0] *= RETRIEVAL_SHARE
-    chance, truth = calibrate_refusal(adapter, mixed_exam(), load_encoder("all-MiniLM-L6-v2"))
+    chance, truth = calibrate_refusal(adapter, exams(), load_encoder("all-MiniLM-L6-v2"))
     adapter.provenance = {
         **adapter.provenance,
         **reading.provenance,
@@ -50,21 +52,13 @@ def joined_adapter() -> Adapter:
     return adapter
 
 
-def mixed_exam() -> Exam:
-    """Half about themes that reading was not trained on, half about those it was, in one knowledge base."""
+def exams() -> list[Exam]:
+    """Half about themes that reading was not trained on, half about those it was."""
     unseen = [item for item in split_properties(held_out=True) if item.theme in HELD_OUT_THEMES]
-    halves = [
-        make_exam(make_facts(2500, 31, properties=unseen, other_scripts=0.06), 31, 600),
-        make_exam(make_facts(3500, 32, properties=split_properties(False), other_scripts=0.06), 32, 600),
+    return [
+        make_exam(make_facts(2500, seed, properties=properties, other_scripts=0.06), seed, 600)
+        for seed, properties in zip(range(31, 31 + EXAMS), cycle((unseen, split_properties(False))))
     ]
-    facts = {fact.identity: fact for half in halves for fact in half.facts}
-    asked = [
-        (question, answerable)
-        for half in halves
-        for question, answerable in zip(half.questions, half.answerable, strict=True)
-        if answerable == (question.facts[0] in facts)
-    ]
-    return Exam(tuple(facts.values()), tuple(item for item, _ in asked), tuple(known for _, known in asked))
 
 
 def main() -> None:

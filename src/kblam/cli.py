@@ -18,6 +18,7 @@ COMMANDS = {
     "kb": ("kblam.kb", "keep facts that change: create, add, set, remove, import, history, rollback ..."),
     "integrate": ("kblam.integrate", "put a file of knowledge into a model directory"),
     "evaluate": ("kblam.evaluate", "answer questions from the knowledge in a model directory"),
+    "serve": ("kblam.serve", "answer over HTTP: OpenAI's protocol, the knowledge API and a page"),
     "synthesize": ("kblam.synthesize", "make facts and questions to train on"),
     "train": ("kblam.train", "train an adapter for a model"),
     "benchmark": ("kblam.benchmark", "measure time and memory beside the alternatives"),

@@ -3,6 +3,7 @@
     KBLaMError
     ├── InputError              a file, an option or an argument cannot be used as given
     │   ├── KnowledgeError      a knowledge file or its rows
+    │   │   └── OutdatedError   a change that rests on what somebody else changed in the meantime
     │   ├── EncoderError        an encoder is unknown, unreachable, or not the one a file was made with
     │   └── ModelError          a model or adapter directory is missing, damaged or of another format
     └── UnsupportedModelError   a model whose attention cannot take knowledge
@@ -12,7 +13,15 @@ The commands print one of these as one sentence on standard error and exit with 
 
 from __future__ import annotations
 
-__all__ = ["EncoderError", "InputError", "KBLaMError", "KnowledgeError", "ModelError", "UnsupportedModelError"]
+__all__ = [
+    "EncoderError",
+    "InputError",
+    "KBLaMError",
+    "KnowledgeError",
+    "ModelError",
+    "OutdatedError",
+    "UnsupportedModelError",
+]
 
 
 class KBLaMError(Exception):
@@ -25,6 +34,10 @@ class InputError(KBLaMError):
 
 class KnowledgeError(InputError):
     """A knowledge file, or a row in it, cannot be used."""
+
+
+class OutdatedError(KnowledgeError):
+    """A change rests on a version in which what it changes was different."""
 
 
 class EncoderError(InputError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Literal, overload
 
@@ -11,10 +12,10 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
+from kblam.answering.decoding import Generation
 from kblam.answering.evidence import Reader, Reading, follow
 from kblam.answering.prompts import REFUSAL, check_question
 from kblam.answering.speech import Choice, Speech
-from kblam.answering.streaming import Streamer
 from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
 from kblam.models.active import ActiveKnowledge, Recorder
@@ -42,7 +43,7 @@ class KBLaM:
         if self.adapter is not None:
             self.adapter.to(self.base.device)
             self._injection = inject(self.base, self.adapter)
-        self._speech = Speech(self.name, self.base, parts.tokenizer, self.adapter, self._injection)
+        self.speech = Speech(self.name, self.base, parts.tokenizer, self.adapter, self._injection)
         self.knowledge: KnowledgeBase | None = None
         self._reader: Reader | None = None
         self._past: Reader | None = None
@@ -65,7 +66,7 @@ class KBLaM:
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The base model's tokenizer; raises ModelError when its folder has none."""
-        return self._speech.tokenizer
+        return self.speech.tokenizer
 
     @property
     def notice(self) -> str | None:
@@ -95,7 +96,7 @@ class KBLaM:
         self.knowledge, self._reader, self._past, self._coarse = knowledge, None, None, scan == "int8"
         if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
             # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
-            self._injection.standing = ActiveKnowledge(self._speech.plain_latents(knowledge.snapshot()))
+            self._injection.standing = ActiveKnowledge(self.speech.plain_latents(knowledge.snapshot()))
         return self
 
     def detach(self) -> None:
@@ -124,10 +125,16 @@ class KBLaM:
         grounding: Grounding = ...,
         on_text: Callable[[str], None] | None = ...,
         version: int | None = ...,
+        generation: Generation | None = ...,
     ) -> Answer: ...
     @overload
     def ask(
-        self, questions: Sequence[str], grounding: Grounding = ..., on_text: None = ..., version: int | None = ...
+        self,
+        questions: Sequence[str],
+        grounding: Grounding = ...,
+        on_text: None = ...,
+        version: int | None = ...,
+        generation: Generation | None = ...,
     ) -> list[Answer]: ...
     def ask(
         self,
@@ -135,12 +142,14 @@ class KBLaM:
         grounding: Grounding = "quote",
         on_text: Callable[[str], None] | None = None,
         version: int | None = None,
+        generation: Generation | None = None,
     ) -> Answer | list[Answer]:
         """Answer one question or several.
 
         grounding: `quote` lets the model read the text of the rows its attention chose, so values come back exactly;
         `tokens` gives it their vectors only, as in the paper. on_text: receives the pieces of a single question's
         answer as they are made. version: answer as of this version of a store (see KnowledgeBase.open), not of now.
+        generation: draws words instead of taking the likeliest, hears several answers at once, stops some.
         Raises InputError for an empty question or one too long for the model.
         """
         asked = [questions] if isinstance(questions, str) else list(questions)
@@ -153,9 +162,20 @@ class KBLaM:
             )
         for question in asked:
             check_question(question)
-        reader = self._current() if version is None else self._as_of(version)
-        answers = self._answer_all(reader, asked, grounding, on_text if len(asked) == 1 else None)
+        reader = self.reader(version)
+        generation = generation or Generation(listeners=[on_text] if on_text and len(asked) == 1 else ())
+        answers = self._answer_all(reader, asked, grounding, generation)
         return answers[0] if isinstance(questions, str) else answers
+
+    def beside(self, knowledge: KnowledgeBase) -> KBLaM:
+        """Return a model of other knowledge that shares this one's weights; their questions take turns."""
+        return copy(self).attach(knowledge)
+
+    def say(self, questions: Sequence[str], generation: Generation | None = None) -> list[str]:
+        """What the base model says to each question without any knowledge."""
+        for question in questions:
+            check_question(question)
+        return self.speech.write(questions, generation or Generation(), range(len(questions)))
 
     @torch.no_grad()
     def look(self, questions: Sequence[str]) -> list[int]:
@@ -184,17 +204,21 @@ class KBLaM:
         return rows
 
     def _answer_all(
-        self, reader: Reader, questions: list[str], grounding: Grounding, on_text: Callable[[str], None] | None
+        self, reader: Reader, questions: list[str], grounding: Grounding, generation: Generation
     ) -> list[Answer]:
         parts = [reader.clauses(question) for question in questions]
         flat = [clause for part in parts for clause in part]
         reading = reader.read(flat)
         choices = self._choose(reader, reading)
         wanted = [index for index, choice in enumerate(choices) if choice.rows]
-        # Words that may still be corrected, or joined from several clauses, are shown when they are final.
-        streams = on_text is not None and len(wanted) == 1 and not (grounding == "quote" and self._checks)
-        streamer = Streamer(self.tokenizer, on_text) if on_text is not None and streams else None
-        said = self._speech.say(reader, [choices[index] for index in wanted], grounding == "quote", streamer)
+        owners = [number for number, part in enumerate(parts) for _ in part]
+        speaking = [owners[index] for index in wanted]
+        quoting = grounding == "quote"
+        # Words that may still be corrected, or joined from several clauses, are heard when they are final.
+        live = {own for own in speaking if speaking.count(own) == 1 and not (quoting and self._checks)}
+        said = self.speech.say(
+            reader, [choices[index] for index in wanted], quoting, generation.heard_by(live), speaking
+        )
         texts = dict(zip(wanted, said, strict=True))
         answers, start = [], 0
         for question, part in zip(questions, parts, strict=True):
@@ -209,13 +233,20 @@ class KBLaM:
                     grounding,
                 )
             )
-        if on_text is not None and streamer is None:
-            on_text(answers[0].text)
+        for number, answer in enumerate(answers):
+            listener = generation.listener(number)
+            if listener is not None and number not in live:
+                listener(answer.text)
         return answers
 
     @property
     def _checks(self) -> bool:
         return self.adapter is not None and self.adapter.config.check_quotes
+
+    def reader(self, version: int | None = None) -> Reader:
+        """What reads questions against the knowledge base, as it is now or as of a version."""
+        present = self._current()
+        return present if version in (None, present.snapshot.version) else self._as_of(version or 0)
 
     def _current(self) -> Reader:
         """The reader of the knowledge base's present version."""
@@ -293,9 +324,10 @@ class KBLaM:
     def _look(self, reader: Reader, reading: Reading, recorder: Recorder, top_k: int | None = None) -> None:
         """Read questions with the knowledge in sight and note what is attended to."""
         assert self._injection is not None and self.adapter is not None
-        embedding, named = (reading.embedding, reading.named) if self.adapter.config.question_prior else (None, None)
-        with self._injection.attend(ActiveKnowledge(reader.latents, embedding, named, top_k=top_k), recorder):
-            self.base(**self._speech.encode(reading.texts), use_cache=False)
+        # Without a retrieval layer, as in the original, nothing but the prompt enters the scores.
+        named = None if self.adapter.config.retrieval_layer is None else reading.named
+        with self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding, named, top_k=top_k), recorder):
+            self.base(**self.speech.encode(reading.texts), use_cache=False)
 
     @property
     def _top_k(self) -> int:

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from kblam.knowledge import Triple
 
-__all__ = ["Mention", "Names", "asked_property", "asks_for_everything", "asks_what_it_is"]
+__all__ = [
+    "TOKEN",
+    "Mention",
+    "Names",
+    "asked_property",
+    "asks_for_everything",
+    "asks_what_it_is",
+    "inside_longer_name",
+]
 
 TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
 """A Chinese, Japanese or Korean character, a word, or a mark."""
@@ -129,7 +137,7 @@ class Names:
                 start, end = spans[first][0], spans[last][1]
                 rows = self._look_up(question[start:end])
                 if rows:
-                    if not _inside_longer_name(question, start, end):
+                    if not inside_longer_name(question, start, end):
                         found.append(Mention(start, end, rows))
                     first = last
                     break
@@ -201,7 +209,7 @@ def asked_property(question: str, mention: Mention) -> str | None:
     return of[1] if of and ends else has[1] if has else cjk[1] if cjk else None
 
 
-def _inside_longer_name(question: str, start: int, end: int) -> bool:
+def inside_longer_name(question: str, start: int, end: int) -> bool:
     """True when the words around a name belong to it: Equatorial [Guinea], [Guinea]-Bissau, [C]#."""
     if re.match(r"[#+]|-\w| [A-Z][a-z]+", question[end:]):
         return True

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from rapidfuzz.distance import OSA
 
-from kblam.answering.names import TOKEN, Mention, Names
+from kblam.answering.names import TOKEN, Mention, Names, inside_longer_name
 
 __all__ = ["near_mention"]
 
@@ -46,6 +46,8 @@ def _place(question: str, name: str) -> tuple[int, int, float] | None:
             start, end = spans[first][0], spans[first + size - 1][1]
             text = question[start:end]
             if text[0].casefold() != name[0].casefold() or _digits(text) != _digits(name):
+                continue
+            if inside_longer_name(question, start, end):
                 continue
             distance = OSA.distance(text.casefold(), name.casefold(), score_cutoff=slips)
             similarity = 1 - distance / len(name)

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextStreamer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from kblam.answering.decoding import Generation, generate
 from kblam.answering.evidence import Reader
 from kblam.answering.prompts import chat_prompt, quoting_prompt
 from kblam.answering.vectors import read_rows
@@ -78,9 +79,13 @@ class Speech:
             )
         return {name: inputs[name].to(self.base.device) for name in ("input_ids", "attention_mask")}
 
-    @torch.no_grad()
-    def say(self, reader: Reader, choices: Sequence[Choice], quoting: bool, streamer: TextStreamer | None) -> list[str]:
-        """The model's words for each clause; when quoting it reads the facts' text, else it has their vectors only."""
+    def say(
+        self, reader: Reader, choices: Sequence[Choice], quoting: bool, generation: Generation, owners: Sequence[int]
+    ) -> list[str]:
+        """The model's words for each clause; when quoting it reads the facts' text, else it has their vectors only.
+
+        owners: the question that each clause is of.
+        """
         if not choices:
             return []
         facts = [[reader.snapshot.triples[row] for row in choice.rows] for choice in choices]
@@ -89,20 +94,33 @@ class Speech:
             quoting_prompt(choice.clause, shown) if quoting else choice.clause
             for choice, shown in zip(choices, facts, strict=True)
         ]
-        longest = (
-            max(self._tokens_of(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
-        )
+        longest = max(self.count(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
         with nullcontext() if quoting else self._attending(reader, choices):
-            inputs = self.encode(prompts)
-            made = self.base.generate(  # type: ignore[operator]
-                **inputs,
-                max_new_tokens=longest + SPARE_TOKENS,
-                do_sample=False,
-                streamer=streamer,
-                pad_token_id=self.tokenizer.pad_token_id,
-            )
-        said = self.tokenizer.batch_decode(made[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+            return self.write(prompts, generation, owners, longest)
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        generation: Generation,
+        owners: Sequence[int],
+        longest: int = TOKENS_WITHOUT_TEXT,
+    ) -> list[str]:
+        """The model's words after each prompt, `longest` tokens and a few to spare; `owners` as in say."""
+        inputs = self.encode(prompts)
+        said = generate(self.base, self.tokenizer, inputs, longest + SPARE_TOKENS, generation, owners)
         return [SENTENCE.sub("\n", text).strip() for text in said]
+
+    def count(self, text: str) -> int:
+        """How many tokens a text has."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def cut(self, text: str, tokens: int) -> str:
+        """The text's beginning, this many tokens of it."""
+        numbers = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(numbers) <= tokens:
+            return text
+        # A token may end in the middle of a character.
+        return str(self.tokenizer.decode(numbers[:tokens], skip_special_tokens=True)).rstrip("\ufffd")
 
     def plain_latents(self, snapshot: Snapshot) -> Any:
         """All rows, for adapters that need nothing beside the prompt."""
@@ -130,6 +148,3 @@ class Speech:
         best = selected[:, : config.slot_rows]
         values = [[snapshot.triples[row].value for row in rows] for rows in best.tolist()]
         return slot_tokens(self.tokenizer, values, shares[:, : config.slot_rows], config.slot_tokens)
-
-    def _tokens_of(self, text: str) -> int:
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TextStreamer
+from transformers.generation.streamers import BaseStreamer
 
-__all__ = ["Streamer"]
+__all__ = ["BatchStreamer", "Streamer"]
 
 
 class Streamer(TextStreamer):
@@ -23,3 +25,22 @@ class Streamer(TextStreamer):
         if text:
             self._begun = True
             self._on_text(text.replace("\n ", "\n"))
+
+
+class BatchStreamer(BaseStreamer):
+    """Gives each row of a batch its own streamer, or none."""
+
+    def __init__(self, rows: Sequence[Streamer | None]) -> None:
+        self._rows = rows
+
+    def put(self, value: Tensor) -> None:
+        """Called by generate with the prompts, (B, T), and then with each row's next token, (B,)."""
+        for row, streamer in enumerate(self._rows):
+            if streamer is not None:
+                streamer.put(value[row : row + 1])  # type: ignore[no-untyped-call]
+
+    def end(self) -> None:
+        """Called by generate when all rows have ended."""
+        for streamer in self._rows:
+            if streamer is not None:
+                streamer.end()  # type: ignore[no-untyped-call]

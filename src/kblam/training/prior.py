@@ -8,7 +8,7 @@ same encoder.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,16 +63,14 @@ def train_prior(
             beta.fill_(scale)
 
 
-def calibrate_refusal(adapter: Adapter, exam: Exam, encoder: Encoder, steps: int = 600) -> tuple[Tensor, Tensor]:
+def calibrate_refusal(
+    adapter: Adapter, exams: Sequence[Exam], encoder: Encoder, steps: int = 600
+) -> tuple[Tensor, Tensor]:
     """Fit the logistic regression from evidence to "the best row answers the question"; returns the probabilities and
-    the truth, (n,) each."""
+    the truth, (n,) each, for the questions of all exams."""
     assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
-    base = KnowledgeBase.from_triples(exam.facts, encoder, progress=True)
-    reader = Reader(adapter, base.snapshot(), encoder)
-    reading = reader.read([question.text for question in exam.questions])
-    best = reader.scores(reading).argmax(-1).tolist()
-    evidence = reader.evidence(reading, best)
-    truth = torch.tensor(exam.answerable, dtype=torch.float32)
+    evidence = torch.cat([_evidence(adapter, exam, encoder) for exam in exams])
+    truth = torch.tensor([answerable for exam in exams for answerable in exam.answerable], dtype=torch.float32)
     mean, deviation = evidence.mean(0), evidence.std(0) + 1e-6
     standard = (evidence - mean) / deviation
     weights = torch.zeros(evidence.shape[1] + 1, requires_grad=True)
@@ -87,3 +85,10 @@ def calibrate_refusal(adapter: Adapter, exam: Exam, encoder: Encoder, steps: int
         adapter.refusal_weight.copy_(weights[:-1] / deviation)
         adapter.refusal_bias.copy_(weights[-1] - (weights[:-1] * mean / deviation).sum())
         return torch.sigmoid(evidence @ adapter.refusal_weight + adapter.refusal_bias), truth
+
+
+def _evidence(adapter: Adapter, exam: Exam, encoder: Encoder) -> Tensor:
+    base = KnowledgeBase.from_triples(exam.facts, encoder, progress=True)
+    reader = Reader(adapter, base.snapshot(), encoder)
+    reading = reader.read([question.text for question in exam.questions])
+    return reader.evidence(reading, reader.scores(reading).argmax(-1).tolist())

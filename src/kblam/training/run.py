@@ -89,7 +89,8 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
         adapter.cpu()
         if "calibration" in options.stages and data.train.asked is not None:
             calibrate_names(adapter, data.validation, data.encoder, VALIDATION_ROWS, NAME_QUESTIONS, options.seed)
-            calibrate_refusal(adapter, make_exam(data.kept_back, options.seed, CALIBRATION_QUESTIONS), data.encoder)
+            exam = make_exam(data.kept_back, options.seed, CALIBRATION_QUESTIONS)
+            calibrate_refusal(adapter, [exam], data.encoder)
         provenance = {
             "command": "kblam train",
             "options": asdict(options),

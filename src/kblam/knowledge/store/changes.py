@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kblam.errors import EncoderError, KnowledgeError
+from kblam.errors import EncoderError, KnowledgeError, OutdatedError
 from kblam.knowledge.snapshot import FloatArray
 from kblam.knowledge.store.facts import (
     TEXTS,
@@ -53,6 +53,27 @@ class Writer:
         """Ids of vectors that are not in the table yet, by hash; of all, if the table was empty at first."""
         self._unwritten: list[tuple[int, int, bytes, bytes, int]] = []
         self._first = count_facts(connection)
+
+    def require_version(self, version: int) -> None:
+        """Raise OutdatedError unless this is the present version."""
+        if version != self.version - 1:
+            raise OutdatedError(
+                f"the knowledge is at version {self.version - 1}, not at {version}: look at what changed, and try again"
+            )
+
+    def holds(self, entity: str, attribute: str) -> bool:
+        """Whether the fact is here."""
+        select = "SELECT 1 FROM facts WHERE entity = ? AND property = ? AND ended IS NULL"
+        return self.connection.execute(select, (entity, attribute)).fetchone() is not None
+
+    def require_unchanged(self, entity: str, attribute: str, version: int) -> None:
+        """Raise OutdatedError unless the fact is here and is what it was in this version."""
+        held = self.connection.execute(
+            "SELECT began FROM facts WHERE entity = ? AND property = ? AND ended IS NULL", (entity, attribute)
+        ).fetchone()
+        if held is None or not held[0] <= version < self.version:
+            what = "is not here" if held is None else f"was changed in version {held[0]}"
+            raise OutdatedError(f"the {attribute} of {entity} {what}: look at what changed, and try again")
 
     def put(self, facts: Iterable[Encoded]) -> None:
         """Add or replace facts, whose identities differ from each other; what is there as given is left alone."""

@@ -24,6 +24,7 @@ from kblam.knowledge.triples import Triple
 
 __all__ = ["StoredKnowledge", "open_store", "write_store"]
 
+Requirement = Callable[[Writer], None]
 TOGETHER = 5_000
 """Facts between two steps of a progress bar."""
 
@@ -210,8 +211,12 @@ class StoredKnowledge(KnowledgeBase):
         note: str | None = None,
         refuse_known: bool = False,
         progress: bool = False,
+        require: Requirement | None = None,
     ) -> Change:
-        """Add or replace facts, whose identities differ, under the name that the history gives the change."""
+        """Add or replace facts, whose identities differ, under the name that the history gives the change.
+
+        require: looks at the store just before the change, with no writer between, and raises to prevent it.
+        """
         self._check_changeable()
         vectors = self._missing_vectors(triples, progress)
 
@@ -221,7 +226,7 @@ class StoredKnowledge(KnowledgeBase):
             for part in tracked(_parts(len(triples)), progress, "Storing"):
                 writer.put((t, vectors.get(t.key_text), vectors.get(t.value_text)) for t in triples[part])
 
-        return self._commit(action, note, change)
+        return self._commit(action, note, change, require)
 
     def try_out(self, triples: list[Triple]) -> Change:
         """Return what put would do, without encoding or changing anything."""
@@ -279,17 +284,17 @@ class StoredKnowledge(KnowledgeBase):
         """Take a fact out; raise KnowledgeError when it is not here."""
         self.remove_many([(entity, property)])
 
-    def remove_many(self, identities: Iterable[tuple[str, str]]) -> None:
+    def remove_many(self, identities: Iterable[tuple[str, str]], require: Requirement | None = None) -> None:
         """Take facts out, in one change; raise KnowledgeError, and remove none, when one is not here."""
         given = list(dict.fromkeys(identities))
-        self._commit("remove", None, lambda writer: writer.take_out(given))
+        self._commit("remove", None, lambda writer: writer.take_out(given), require)
 
-    def rollback(self, version: int) -> Change:
+    def rollback(self, version: int, require: Requirement | None = None) -> Change:
         """Make the facts what they were in an earlier version, as a new version: what was done since stays in history.
 
         Facts that this takes out are counted by versions()[0].removed.
         """
-        return self._commit("rollback", f"to version {version}", lambda writer: writer.go_back(version))
+        return self._commit("rollback", f"to version {version}", lambda writer: writer.go_back(version), require)
 
     def compact(self, keep: int | None = None) -> None:
         """Give back the space of what nobody needs: unused vectors and, beyond the last `keep` versions, the history."""
@@ -317,9 +322,13 @@ class StoredKnowledge(KnowledgeBase):
         directory.mkdir(parents=True, exist_ok=True)
         self._database.copy_to(directory / FILE)
 
-    def _commit(self, action: str, note: str | None, change: Callable[[Writer], None]) -> Change:
+    def _commit(
+        self, action: str, note: str | None, change: Callable[[Writer], None], require: Requirement | None = None
+    ) -> Change:
         with self._database.writing() as connection:
             writer = Writer(connection)
+            if require is not None:
+                require(writer)
             change(writer)
             writer.record(action, note)
             changed, count = writer.added + writer.replaced + writer.removed, reading.count_facts(connection)

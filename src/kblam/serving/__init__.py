@@ -1,0 +1,1 @@
+"""Answers over HTTP: OpenAI's protocol, the knowledge API and the page."""
