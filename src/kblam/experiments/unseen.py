@@ -19,7 +19,7 @@ from kblam.synthesis.questions import Question
 __all__ = ["unseen_knowledge"]
 
 OUTSIDE_WAYS = ("quote", "tokens", "no knowledge", "RAG, top 1")
-OUTSIDE_QUESTIONS = 200
+OUTSIDE_QUESTIONS = 120
 """Most of each kind."""
 
 

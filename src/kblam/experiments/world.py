@@ -35,7 +35,7 @@ class Setting:
     model: str = "default"
     sizes: tuple[int, ...] = (100, 1000, 10_000)
     """Numbers of facts, ascending; a smaller base is the beginning of a larger one."""
-    questions: int = 50
+    questions: int = 40
     """Most questions of each kind, for each size and seed."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each makes other facts and other questions."""
