@@ -22,8 +22,22 @@ FLOORS = [
     {"training"},
     {"evaluation"},
     {"measuring"},
+    {"experiments"},
     {"serving"},
-    {"ask", "benchmark", "cli", "evaluate", "integrate", "kb", "serve", "synthesize", "test", "train", "__main__"},
+    {
+        "ask",
+        "benchmark",
+        "cli",
+        "evaluate",
+        "experiment",
+        "integrate",
+        "kb",
+        "serve",
+        "synthesize",
+        "test",
+        "train",
+        "__main__",
+    },
 ]
 """A room imports from itself and from lower floors; those of the last floor are the doors."""
 PUBLIC = {"KBLaM": "answering", "Answer": "answering", "Citation": "answering", "KnowledgeBase": "knowledge"}

@@ -22,6 +22,7 @@ COMMANDS = {
     "synthesize": ("kblam.synthesize", "make facts and questions to train on"),
     "train": ("kblam.train", "train an adapter for a model"),
     "benchmark": ("kblam.benchmark", "measure time and memory beside the alternatives"),
+    "experiment": ("kblam.experiment", "rerun the paper's experiments beside their rivals"),
     "test": ("kblam.test", "check this installation"),
 }
 """Name, module, and what it does."""

@@ -196,6 +196,19 @@ class KBLaM:
         best: list[list[int]] = scores.topk(min(count, scores.shape[1])).indices.tolist()
         return best
 
+    @torch.no_grad()
+    def observe(self, questions: Sequence[str], recorder: Recorder) -> int:
+        """Read questions with every row open to every layer, note what they attend to, and return the number of rows.
+
+        Raises InputError for a model without an adapter.
+        """
+        if self.adapter is None:
+            raise InputError(f"{self.name} has no trained adapter, so no layer of it attends to knowledge")
+        reader = self._current()
+        rows = len(reader.snapshot.triples)
+        self._look(reader, reader.read(questions), recorder, top_k=max(1, rows))
+        return rows
+
     def _answer_all(
         self, reader: Reader, questions: list[str], grounding: Grounding, generation: Generation, every: Every
     ) -> list[Answer]:
@@ -309,11 +322,17 @@ class KBLaM:
         if self._injection is None or self.adapter is None or self.adapter.config.retrieval_layer is None:
             return reader.scores(reading)
         recorder = Recorder()
-        knowledge = ActiveKnowledge(reader.latents, reading.embedding, reading.named)
-        with self._injection.attend(knowledge, recorder):
-            self.base(**self.speech.encode(reading.texts), use_cache=False)
+        self._look(reader, reading, recorder)
         assert recorder.retrieval is not None
         return recorder.retrieval.scores
+
+    def _look(self, reader: Reader, reading: Reading, recorder: Recorder, top_k: int | None = None) -> None:
+        """Read questions with the knowledge in sight and note what is attended to."""
+        assert self._injection is not None and self.adapter is not None
+        # Without a retrieval layer, as in the original, nothing but the prompt enters the scores.
+        named = None if self.adapter.config.retrieval_layer is None else reading.named
+        with self._injection.attend(ActiveKnowledge(reader.latents, reading.embedding, named, top_k=top_k), recorder):
+            self.base(**self.speech.encode(reading.texts), use_cache=False)
 
     @property
     def _top_k(self) -> int:

@@ -136,7 +136,7 @@ def _questions(row: dict[str, Any], fact: Triple, where: str) -> tuple[Question,
         raise KnowledgeError(f"{where}: questions is not a list")
     asked = [_question(item, (fact.identity,), where) for item in found]
     for question, answer, kind in (("Q", "A", "plain"), ("extended_Q", "extended_A", "open")):
-        if isinstance(row.get(question), str) and isinstance(row.get(answer), str):
+        if isinstance(row.get(question), str) and isinstance(row.get(answer), str) and row[question].strip():
             asked.append(Question(row[question], row[answer], (fact.identity,), kind))
     return tuple(asked)
 

@@ -1,0 +1,71 @@
+"""Rerun the paper's experiments on a model: `kblam experiment NAME|all`; pieces, plots, report.md and report.html."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["main"]
+
+EXAMPLE = """experiments: retrieval, answers, refusal, several, open, unseen, ablations, edits, attention, cost
+
+example:
+  kblam experiment all
+  kblam experiment retrieval refusal --sizes 100 1000 --questions 20 --seeds 0
+  kblam experiment edits --edits counterfact.json --model trained_adapter --output results
+
+Each finished piece is a file in OUTPUT/pieces and is not measured again; delete it, or give --fresh, and it is."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the experiments named and say where the report is."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    from kblam.experiments.run import EXPERIMENTS, run_experiments
+    from kblam.experiments.world import Setting, World
+
+    names = list(EXPERIMENTS) if "all" in options.names else list(dict.fromkeys(options.names))
+    setting = Setting(
+        output=options.output, model=options.model, sizes=tuple(options.sizes), questions=options.questions,
+        seeds=tuple(options.seeds), dataset=options.dataset, outside=options.outside,
+        outside_questions=options.outside_questions, edits=options.edits, fresh=options.fresh,
+    )  # fmt: skip
+    world = World(setting, _track)
+    folder = run_experiments(names, world, lambda name: print(f"{name} ...", file=sys.stderr))
+    pieces = world.pieces
+    print(f"{pieces.measured} pieces measured in {pieces.seconds:,.0f} processor seconds, {pieces.kept} read")
+    print(f"-> {folder / 'report.html'}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kblam experiment",
+        description="Rerun the paper's experiments beside BM25, dense retrieval, RAG, facts in context and no knowledge. With "
+        "the model that ships all of them are meant to fit half an hour of one core.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("names", nargs="+", metavar="NAME", help="which, in the order of the report; or all")
+    add("--model", default="default", help="a directory, a hub id, or the model that ships (default)")
+    add("--sizes", type=int, nargs="+", default=[100, 1000, 10_000], metavar="N", help="numbers of facts (100 1000 10000)")  # fmt: skip
+    add("--questions", type=int, default=40, metavar="N", help="most of each kind, size and seed (40)")  # fmt: skip
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="each makes other facts (0 1 2)")  # fmt: skip
+    add("--output", type=Path, default=Path("experiment_results"), metavar="DIR", help="a folder (experiment_results)")  # fmt: skip
+    add("--dataset", type=Path, metavar="FILE", help="instead of synthetic facts: ours, the original's, AtlasKV's, PopQA")  # fmt: skip
+    add("--outside", type=Path, metavar="FILE", help="facts unlike training's, for `unseen`")
+    add("--outside_questions", type=Path, metavar="FILE", help="questions about them, if they stand apart")
+    add("--edits", type=Path, metavar="FILE", help="CounterFact or zsRE, for `edits`, instead of synthetic edits")
+    add("--fresh", action="store_true", help="measure anew what is already there")
+    return parser
+
+
+def _track(parts: Sequence[Any], what: str) -> Iterable[Any]:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(parts, what, console=console, transient=True, disable=not console.is_terminal)

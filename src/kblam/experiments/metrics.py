@@ -1,0 +1,176 @@
+"""How near a text is to what was expected: exact match, token F1, ROUGE, similarity of tokens; and intervals."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kblam.errors import InputError
+from kblam.evaluation.intervals import Share
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Mean", "Refusal", "TokenSimilarity", "exact_match", "mean", "refusal", "rouge", "token_f1", "words"]
+
+SAMPLES = 1000
+_WORD = re.compile(r"[\u3040-\u9fff]|[^\W_\u3040-\u9fff]+")
+_ARTICLES = frozenset(("a", "an", "the"))
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words; a Chinese or Japanese character is a word of its own."""
+    return _WORD.findall(text.lower())
+
+
+def exact_match(text: str, references: Sequence[str]) -> bool:
+    """Whether the text is one of the references, but for case, punctuation and articles (as SQuAD counts it)."""
+    return _plain(text) in {_plain(reference) for reference in references}
+
+
+def _plain(text: str) -> str:
+    return " ".join(word for word in text.lower().translate(_PUNCTUATION).split() if word not in _ARTICLES)
+
+
+def token_f1(text: str, references: Sequence[str]) -> float:
+    """The best harmonic mean of precision and recall of words, over the references (as SQuAD counts it)."""
+    return max((_f1(words(text), words(reference)) for reference in references), default=0.0)
+
+
+def _f1(said: list[str], expected: list[str]) -> float:
+    said, expected = ([word for word in some if word not in _ARTICLES] for some in (said, expected))
+    common = sum((Counter(said) & Counter(expected)).values())
+    return 2 * common / (len(said) + len(expected)) if common else 0.0
+
+
+class _Words:
+    """rouge-score's own tokenizer keeps a-z and digits only, which leaves nothing of other scripts."""
+
+    def tokenize(self, text: str) -> list[str]:
+        """Words of any script."""
+        return words(text)
+
+
+@cache
+def _scorer() -> Any:
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError as error:
+        raise InputError("ROUGE needs rouge-score: run pip install 'kblam[evaluation]'") from error
+    return RougeScorer(["rouge1", "rougeL"], tokenizer=_Words())
+
+
+def rouge(text: str, references: Sequence[str]) -> dict[str, float]:
+    """F1 of ROUGE-1 and ROUGE-L, the best over the references, by the library rouge-score."""
+    scores = [_scorer().score(reference, text) for reference in references]
+    return {name: max((float(score[name].fmeasure) for score in scores), default=0.0) for name in ("rouge1", "rougeL")}
+
+
+class TokenSimilarity:
+    """BERTScore's computation (Zhang et al., 2020) with the token vectors of a local sentence encoder.
+
+    Each token is matched with the most similar one of the other text; F1 of both directions, neither weighed nor
+    rescaled, so numbers compare with each other and not with those of the usual BERTScore model.
+    """
+
+    def __init__(self, encoder: str) -> None:
+        """`encoder` names a sentence-transformers model."""
+        from kblam.knowledge.sentence_model import load_sentence_model
+
+        self._model = load_sentence_model(encoder)
+
+    def __call__(self, texts: Sequence[str], references: Sequence[str]) -> list[float]:
+        """One number for each pair."""
+        said, expected = self._vectors(texts), self._vectors(references)
+        return [_greedy(left, right) for left, right in zip(said, expected, strict=True)]
+
+    def _vectors(self, texts: Sequence[str]) -> list[Tensor]:
+        import torch
+
+        found: list[Tensor] = []
+        for start in range(0, len(texts), 32):
+            tokens = self._model.tokenizer(
+                list(texts[start : start + 32]), padding=True, truncation=True, return_tensors="pt",
+                max_length=self._model.maximum_tokens, return_special_tokens_mask=True,
+            )  # fmt: skip
+            kept = tokens.pop("special_tokens_mask") == 0
+            with torch.inference_mode():
+                hidden = self._model.network(**tokens.to(self._model.network.device)).last_hidden_state.cpu()
+            unit = torch.nn.functional.normalize(hidden, dim=-1)
+            found += [row[mask] for row, mask in zip(unit, kept, strict=True)]
+        return found
+
+
+def _greedy(said: Tensor, expected: Tensor) -> float:
+    if len(said) == 0 or len(expected) == 0:
+        return 0.0
+    similarity = said @ expected.T
+    precision, recall = float(similarity.amax(1).mean()), float(similarity.amax(0).mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its 95% interval; as text `0.953 (0.931-0.968)`."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})" if self.count else "-"
+
+
+def mean(numbers: Sequence[float], seed: int = 0) -> Mean:
+    """The mean, and where it lies in 95% of drawings with replacement.
+
+    Of marks that are all 0 or 1 the Wilson interval, which has a width where all are right.
+    """
+    found = np.asarray(numbers, dtype=float)
+    if len(found) and np.isin(found, (0.0, 1.0)).all():
+        share = Share(int(found.sum()), len(found))
+        return Mean(share.value, *share.interval(), share.count)
+    return _bootstrap([found], lambda drawn: drawn[0].mean(), seed)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Refusing as the detection of unanswerable questions."""
+
+    precision: Mean
+    """Of what was refused, the share that had no answer."""
+    recall: Mean
+    """Of what had no answer, the share that was refused."""
+
+
+def refusal(answerable: Sequence[bool], refused: Sequence[bool], seed: int = 0) -> Refusal:
+    """Precision and recall with bootstrap intervals; precision of nothing refused counts as 0."""
+    no, yes = ~np.asarray(answerable, dtype=bool), np.asarray(refused, dtype=bool)
+
+    def precision(drawn: Sequence[Any]) -> float:
+        return float((drawn[0] & drawn[1]).sum() / max(1, drawn[1].sum()))
+
+    def recall(drawn: Sequence[Any]) -> float:
+        return float((drawn[0] & drawn[1]).sum() / max(1, drawn[0].sum()))
+
+    return Refusal(_bootstrap([no, yes], precision, seed), _bootstrap([no, yes], recall, seed))
+
+
+def _bootstrap(columns: Sequence[Any], number: Callable[[Sequence[Any]], float], seed: int) -> Mean:
+    count = len(columns[0])
+    if count == 0:
+        return Mean(0.0, 0.0, 0.0, 0)
+    draw = np.random.default_rng(seed)
+    places = draw.integers(0, count, (SAMPLES, count))
+    drawn = [number([column[row] for column in columns]) for row in places]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Mean(float(number(columns)), float(low), float(high), count)

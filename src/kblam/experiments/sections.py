@@ -1,0 +1,80 @@
+"""What an experiment gives to the report: a claim, tables, lines to draw, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kblam.experiments.metrics import Mean, mean
+
+__all__ = ["Chart", "Picture", "Section", "Table", "chart_table", "curve"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a head."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines against the number of facts: for each name its points (facts, value, low, high)."""
+
+    file: str
+    """The PNG's name, without its ending."""
+    title: str
+    axis: str
+    """What the vertical axis shows, with its unit."""
+    lines: dict[str, list[tuple[int, Mean]]]
+    share: bool = True
+    """Whether the axis runs from 0 to 1."""
+    logarithmic: bool = False
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Attention as one heat map for each layer: tokens down, facts across."""
+
+    file: str
+    title: str
+    layers: dict[str, list[list[float]]]
+    tokens: tuple[str, ...]
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One experiment's part of the report."""
+
+    title: str
+    claim: str
+    """What the paper says, or what is asked here."""
+    tables: list[Table] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    """The same as plain data, for summary.json."""
+
+
+def curve(
+    sizes: Sequence[int], records: Callable[[int], Sequence[Any]], number: Callable[[Any], float]
+) -> list[tuple[int, Mean]]:
+    """The mean of a number over the records of each size that has some."""
+    found = [(size, mean([number(record) for record in records(size)])) for size in sizes]
+    return [(size, value) for size, value in found if value.count]
+
+
+def chart_table(chart: Chart) -> Table:
+    """A chart's lines as a table: names down, numbers of facts across."""
+    sizes = sorted({size for points in chart.lines.values() for size, _ in points})
+    rows = []
+    for name, points in chart.lines.items():
+        values = {size: str(value) for size, value in points}
+        rows.append((name, *(values.get(size, "-") for size in sizes)))
+    return Table(chart.title, (chart.axis, *(f"{size:,} facts" for size in sizes)), tuple(rows))

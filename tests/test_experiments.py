@@ -1,0 +1,171 @@
+"""Experiments: their metrics, their pieces, their plots and report, and that a metric can fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kblam.cli import main
+from kblam.errors import InputError
+from kblam.experiments.ablations import ABLATIONS, changed
+from kblam.experiments.edits import make_edits
+from kblam.experiments.metrics import TokenSimilarity, exact_match, mean, refusal, rouge, token_f1
+from kblam.experiments.pieces import Pieces
+from kblam.experiments.retrieval import CHOICE, KINDS, layer_name, ranks
+from kblam.experiments.run import run_experiments
+from kblam.experiments.ways import prepare
+from kblam.experiments.world import Setting, World
+from kblam.knowledge import DEFAULT_ENCODER, KnowledgeBase
+
+SIZES, QUESTIONS = (20, 40), 4
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(Setting(tmp_path_factory.mktemp("out"), sizes=SIZES, questions=QUESTIONS, seeds=(3,)))
+
+
+def test_exact_match_and_token_f1() -> None:
+    assert exact_match("The Capital is: Onhava.", ["capital is onhava"]) and not exact_match("Onhava", ["Onhav"])
+    assert token_f1("capital Onhava", ["Onhava", "x"]) == pytest.approx(2 / 3)
+    assert token_f1("首都是乌兰", ["首都"]) == pytest.approx(4 / 7) and token_f1("a", ["b"]) == 0.0
+
+
+def test_rouge_reads_every_script() -> None:
+    assert rouge("乌兰巴托", ["乌兰巴托"]) == {"rouge1": 1.0, "rougeL": 1.0}
+    scores = rouge("red blue green", ["green blue red"])
+    assert scores["rouge1"] == 1.0 and scores["rougeL"] == pytest.approx(1 / 3)
+
+
+def test_token_similarity_orders_texts() -> None:
+    same, near, far = TokenSimilarity(DEFAULT_ENCODER)(
+        ["The sea is cold."] * 3, ["The sea is cold.", "The ocean is chilly.", "Port 4711"]
+    )
+    assert same == pytest.approx(1.0, abs=1e-4) and same > near > far
+    assert TokenSimilarity(DEFAULT_ENCODER)([""], ["x"]) == [0.0]
+
+
+def test_intervals_have_a_width_and_a_seed() -> None:
+    sure = mean([1.0] * 20)
+    assert sure.value == 1.0 and 0.8 < sure.low < 0.9
+    assert mean([0.2, 0.4, 0.9]) == mean([0.2, 0.4, 0.9]) and mean([]).count == 0
+    assert mean([0.2, 0.4, 0.9]).low < 0.5 < mean([0.2, 0.4, 0.9]).high
+
+
+def test_refusal_is_a_detector() -> None:
+    found = refusal([True, True, False, False], [False, True, True, False])
+    assert (found.precision.value, found.recall.value) == (0.5, 0.5)
+    assert refusal([True], [False]).precision.value == 0.0
+
+
+def test_a_piece_is_measured_once(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def measure() -> dict[str, int]:
+        calls.append(1)
+        return {"n": len(calls)}
+
+    first = Pieces(tmp_path, {"torch": "x"})
+    assert (
+        first.piece("some thing", {"size": 1}, measure) == first.piece("some thing", {"size": 1}, measure) == {"n": 1}
+    )
+    assert Pieces(tmp_path, {}).piece("some thing", {"size": 2}, measure) == {"n": 2}
+    assert Pieces(tmp_path, {}, fresh=True).piece("some thing", {"size": 1}, measure) == {"n": 3}
+    (path, _) = sorted(tmp_path.glob("*.json"))
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["made"]["began"] and record["conditions"]["size"] in (1, 2)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="delete it"):
+        Pieces(tmp_path, {}).piece("some thing", record["conditions"], measure)
+
+
+def swapped(base: KnowledgeBase) -> KnowledgeBase:
+    """The same vectors, each with the next row's fact."""
+    facts = [*base.triples[1:], base.triples[0]]
+    return KnowledgeBase.from_embeddings(base.keys, base.values, facts, encoder=base.encoder)
+
+
+def test_swapped_rows_make_retrieval_fall(world: World) -> None:
+    base, questions = world.knowledge(40, 3), world.questions(40, 3, KINDS)
+    right, wrong = (ranks(world, one, questions, "") for one in (base, swapped(base)))
+
+    def share(rows: list[dict[str, Any]], name: str) -> float:
+        return sum(row["rank"][name] == 0 for row in rows) / len(rows)
+
+    layers = [layer_name(layer) for layer in world.model.adapter.config.knowledge_layers]  # type: ignore[union-attr]
+    assert set(layers) < set(right[0]["rank"]) and {"dense", "BM25", CHOICE} < set(right[0]["rank"])
+    assert share(right, CHOICE) > 0.6 and share(right, "dense") > 0.4 and share(right, layers[0]) > 0.4
+    assert share(wrong, "dense") < 0.2 and share(wrong, layers[0]) < share(right, layers[0])
+
+
+@torch.no_grad()
+def test_a_changed_adapter_comes_back(world: World) -> None:
+    adapter = world.model.adapter
+    assert adapter is not None
+    before, config = {name: tensor.clone() for name, tensor in adapter.state_dict().items()}, adapter.config
+    for name, change in ABLATIONS.items():
+        with changed(adapter, change):
+            same = adapter.config == config and all(map(torch.equal, adapter.state_dict().values(), before.values()))
+            assert same == (name == "the whole") or name in ("no value slots", "no null row", "no check of quotations")
+        assert adapter.config == config and all(map(torch.equal, adapter.state_dict().values(), before.values()))
+
+
+def test_an_ablation_changes_what_is_refused(world: World) -> None:
+    base, questions = world.knowledge(40, 3), world.questions(40, 3, ("unanswerable",))
+    way, asked = prepare("quote", world.model, base), [question.text for question in questions]
+    with changed(world.model.adapter, ABLATIONS["no refusal"]):  # type: ignore[arg-type]
+        assert not any(said.refused for said in way(asked))
+
+
+def test_edits_leave_their_neighbours_out(world: World) -> None:
+    base = world.knowledge(40, 3)
+    edits = make_edits(base, 5, 0)
+    assert edits == make_edits(base, 5, 0) and edits
+    for edit in edits:
+        old = base.get(*edit.fact.identity)
+        assert old is not None and old.value not in edit.fact.value
+        assert all(near.answer != old.value for near in edit.neighbours)
+
+
+def test_a_run_leaves_a_report_and_repeats_itself(world: World, tmp_path: Path) -> None:
+    names = ["retrieval", "attention"]
+    folder = run_experiments(names, world)
+    measured = world.pieces.measured
+    first = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["experiments"]
+    run_experiments(names, world)
+    assert world.pieces.measured == measured, "nothing is measured twice"
+    again = World(Setting(tmp_path, sizes=SIZES, questions=QUESTIONS, seeds=(3,)))
+    run_experiments(names, again)
+    assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["experiments"] == first
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in page and "http" not in page and "top-1 accuracy" in page
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    plots = sorted(path.stem for path in (folder / "plots").glob("*.png"))
+    assert len(plots) == 6 and all(f"plots/{plot}.png" in report for plot in plots)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["magic"], "there is no experiment 'magic'"),
+        (["cost", "--sizes", "5", "2"], "ascending"),
+        (["cost", "--questions", "0"], "at least 1"),
+        (["cost", "--dataset", "nowhere.json"], "no file nowhere.json"),
+        (["cost", "--output", __file__], "name a folder"),
+    ],
+)
+def test_bad_options_are_one_sentence(given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment", *given]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+@pytest.mark.slow
+def test_every_experiment(tmp_path: Path) -> None:
+    options = "all --sizes 20 60 --questions 2 --seeds 0 --output".split()
+    assert main(["experiment", *options, str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out" / "plots").glob("*.png"))) > 12
