@@ -43,9 +43,7 @@ def measure(model: KBLaM, size: int, options: argparse.Namespace) -> dict[str, A
     facts = make_facts(size, options.seed, properties=properties, other_scripts=0.0)
     base = KnowledgeBase.from_triples(facts, progress=True)
     model.attach(base)
-    table: dict[str, Any] = {
-        "held-out properties": round(np.mean([fact.property in NEW for fact in facts]).item(), 3)
-    }
+    table: dict[str, Any] = {"held-out properties": round(np.mean([fact.property in NEW for fact in facts]).item(), 3)}
     for kind, questions in questions_about(base, options.questions, options.seed).items():
         texts = [question.text for question in questions]
         right = [base.get(*question.facts[0]) for question in questions]

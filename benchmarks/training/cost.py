@@ -57,7 +57,15 @@ def main() -> None:
             head = config.hidden_size // config.num_attention_heads
             adapter = Adapter(
                 AdapterConfig(
-                    "e", options.width, name, layers, config.num_attention_heads, head, head, config.hidden_size
+                    "e",
+                    options.width,
+                    name,
+                    layers,
+                    config.num_attention_heads,
+                    head,
+                    head,
+                    config.hidden_size,
+                    slot_layers=Options().slot_layers(layers),
                 )
             )
         parameters, trained = (sum(tensor.numel() for tensor in model.parameters()) for model in (base, adapter))

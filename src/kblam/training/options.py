@@ -20,6 +20,10 @@ _COUNTS = (
 )  # fmt: skip
 
 
+SLOT_LAYERS = 3
+"""Three layers say a value exactly, and each has five maps of hidden size squared."""
+
+
 @dataclass(frozen=True)
 class Options:
     """One run; the names are those of the command line, and where they mean the same those of microsoft/KBLaM."""
@@ -142,3 +146,11 @@ class Options:
             raise InputError(f"--retrieval_layer is between 0 and {count - 1} for this model, not {first}")
         every = self.kb_token_layer_frequency or (1 if count <= 8 else 3)
         return tuple(range(first, count, every))
+
+    def slot_layers(self, layers: tuple[int, ...]) -> tuple[int, ...]:
+        """Which knowledge layers get value slots: SLOT_LAYERS of them at most, evenly spread, first and last among them."""
+        if not self.value_slots:
+            return ()
+        if len(layers) <= SLOT_LAYERS:
+            return layers
+        return tuple(layers[round(at * (len(layers) - 1) / (SLOT_LAYERS - 1))] for at in range(SLOT_LAYERS))

@@ -37,8 +37,6 @@ __all__ = ["train", "work_folder"]
 
 OWN_QUERY = 0.25
 """Share of the model's own query at first, so that the question prior decides which rows are read."""
-SLOT_LAYERS = 3
-"""Knowledge layers that get value slots, at most: three say a value exactly, and each has four maps of hidden size squared."""
 VALIDATION_ROWS, VALIDATION_QUESTIONS = 1000, 120
 FINAL_QUESTIONS, NAME_QUESTIONS = 500, 300
 SHARES = (1.0, 0.5, 0.25, 0.1)
@@ -226,13 +224,6 @@ def _width(base: PreTrainedModel) -> int:
     return int(base.config.get_text_config().hidden_size)
 
 
-def _spread(layers: tuple[int, ...], most: int) -> tuple[int, ...]:
-    """At most so many of the layers, evenly spread, the first and the last among them."""
-    if len(layers) <= most:
-        return layers
-    return tuple(layers[round(at * (len(layers) - 1) / (most - 1))] for at in range(most))
-
-
 def _adapter(
     options: Options, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, data: _Data
 ) -> Adapter:
@@ -251,7 +242,7 @@ def _adapter(
         retrieval_layer=layers[0],
         question_prior=data.train.asked is not None,
         length_scale=100.0 if options.length_invariance else None,
-        slot_layers=_spread(layers, SLOT_LAYERS) if options.value_slots else (),
+        slot_layers=options.slot_layers(layers),
         embedding_size=table.shape[1],
         **small,  # type: ignore[arg-type]
         **attention_shape(base, layers),
