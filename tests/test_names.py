@@ -115,3 +115,10 @@ def test_the_property_that_a_question_asks_for_by_name(names: Names, question: s
 def test_what_a_question_names_as_its_property(question: str, asked: str | None) -> None:
     at = question.index("Peru")
     assert asked_property(question, Mention(at, at + 4, (0,))) == asked
+
+
+def test_a_version_counts_its_properties_for_itself() -> None:
+    facts = [Triple("Peru", "capital", "Lima")]
+    before = Names(facts)
+    after = before.changed([*facts, Triple("Peru", "area", "x")], [1])
+    assert dict(before.properties) == {"capital": 1} and dict(after.properties) == {"capital": 1, "area": 1}

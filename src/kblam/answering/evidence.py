@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from kblam.answering.clauses import about_all, clauses
+from kblam.answering.known_properties import KnownProperties
 from kblam.answering.names import Mention, Names, asked_property
 from kblam.answering.near_names import near_mention
-from kblam.answering.properties import Properties
 from kblam.answering.vectors import read_rows, reread_rows
 from kblam.attention.latent import Latents
 from kblam.attention.topk import gather, gather_rows, select
@@ -67,7 +67,7 @@ class Reader:
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
         self.names = Names(snapshot.triples)
-        self._properties = Properties(self.encode)
+        self._properties = KnownProperties(self.encode)
         self.latents: Latents = read_rows(adapter, snapshot, coarse)
 
     def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:

@@ -105,7 +105,8 @@ class Names:
     def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
         """The names of another version, from these and the rows in which it may differ; costs what they cost."""
         ours, names = self._triples, object.__new__(Names)
-        names._triples, names._rows, names.properties = triples, self._rows, self.properties
+        # Copied, for another thread may be reading those of the version before.
+        names._triples, names._rows, names.properties = triples, self._rows, self.properties.copy()
         names._changes, names._exact = dict(self._changes), dict(self._exact)
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
         for row in touched:

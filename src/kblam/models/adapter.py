@@ -172,7 +172,7 @@ class Adapter(nn.Module):
         self.provenance = dict(provenance or {})
         self.question_updates: Updates = {}
         """Low-rank updates of the sentence encoder, for questions only (see `SentenceModel.tuned`)."""
-        self._question_encoders: dict[int, LocalEncoder] = {}
+        self._question_encoders: dict[str, LocalEncoder] = {}
         layers, heads, width = len(config.knowledge_layers), config.heads, config.encoder_width
         key = nn.Linear(width, (config.key_blocks or layers) * heads * config.head_dim)
         value = nn.Linear(width, layers * heads * config.value_head_dim)
@@ -293,9 +293,9 @@ class Adapter(nn.Module):
         """What reads questions: the encoder with this adapter's updates; the encoder itself where there are none."""
         if not self.question_updates or not isinstance(encoder, LocalEncoder):
             return encoder
-        if id(encoder) not in self._question_encoders:
-            self._question_encoders = {id(encoder): encoder.tuned(self.question_updates)}
-        return self._question_encoders[id(encoder)]
+        if encoder.name not in self._question_encoders:
+            self._question_encoders[encoder.name] = encoder.tuned(self.question_updates)
+        return self._question_encoders[encoder.name]
 
     def prior_scores(self, question: Tensor, latents: Latents) -> Tensor:
         """The question prior at the first knowledge layer: questions (n, D) to (n, M)."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Properties"]
+__all__ = ["KnownProperties"]
 
 MOST_PROPERTIES = 256
 """So many of the commonest properties are weighed against a row's own."""
@@ -19,7 +19,7 @@ SILENT = 0.5
 """The lead of a property that has no others beside it: about where it speaks neither for nor against an answer."""
 
 
-class Properties:
+class KnownProperties:
     """Embeddings of `the PROPERTY of it`, made when first needed and kept."""
 
     def __init__(self, encode: Callable[[Sequence[str]], Tensor]) -> None:
@@ -40,7 +40,7 @@ class Properties:
         says of other things, but not of this one, fits another property better.
         """
         names = [name for name, _ in counts.most_common(MOST_PROPERTIES)]
-        if not names or set(names) <= set(own[:1]):
+        if not names:
             return directions.new_full((len(own),), SILENT)
         unit = torch.nn.functional.normalize
         others = directions @ unit(self.embed(names).to(directions), dim=-1).T
