@@ -53,7 +53,7 @@ def ask(way: Way, base: KnowledgeBase, questions: Sequence[Question], track: Tra
     records = [_grade(*each) for each in zip(questions, said, needed, strict=True)]
     asked = [at for at, question in enumerate(questions) if question.facts]
     similar = TokenSimilarity(DEFAULT_ENCODER)(
-        [said[at].text for at in asked], [_reference(questions[at], needed[at]) for at in asked]
+        [said[at].text for at in asked], [records[at]["expected"] for at in asked]
     )
     for at, number in zip(asked, similar, strict=True):
         records[at]["similarity"] = round(number, 4)
@@ -67,11 +67,11 @@ def _reference(question: Question, facts: Sequence[Triple]) -> str:
 def _grade(question: Question, said: Said, facts: Sequence[Triple]) -> Record:
     record: Record = {
         "question": question.text, "kind": question.kind, "said": said.text, "refused": said.refused,
-        "answerable": bool(question.facts), "confidence": said.confidence,
+        "answerable": bool(question.facts), "expected": _reference(question, facts), "confidence": said.confidence,
     }  # fmt: skip
     if not question.facts:
         return record
-    references = [_reference(question, facts), "\n".join(fact.value for fact in facts)]
+    references = [record["expected"], "\n".join(fact.value for fact in facts)]
     first = set(said.cited[: len(facts)])
     return record | {
         "right": not said.refused and values_held(said.text, facts),

@@ -71,7 +71,7 @@ class World:
         self.setting, self.track = setting, track
         self.pieces = Pieces(setting.output / "pieces", about_machine(), setting.fresh)
         self._entries: dict[int, list[Entry]] = {}
-        self._largest: tuple[int, KnowledgeBase] | None = None
+        self._largest: dict[int, KnowledgeBase] = {}
 
     @cached_property
     def model(self) -> KBLaM:
@@ -120,11 +120,11 @@ class World:
         return sorted({min(size, there) for size in self.setting.sizes})
 
     def knowledge(self, size: int, seed: int) -> KnowledgeBase:
-        """The first `size` facts of a seed, encoded; the largest base of the latest seed is kept."""
-        if self._largest is None or self._largest[0] != seed:
+        """The first `size` facts of a seed, encoded; the largest base of each seed is kept (2 D numbers a fact)."""
+        if seed not in self._largest:
             facts = [entry.fact for entry in self.entries(self.setting.sizes[-1], seed)]
-            self._largest = seed, self.encode(facts, f"Encoding {len(facts):,} facts")
-        base = self._largest[1]
+            self._largest[seed] = self.encode(facts, f"Encoding {len(facts):,} facts, seed {seed}")
+        base = self._largest[seed]
         return KnowledgeBase.from_embeddings(
             base.keys[:size], base.values[:size], base.triples[:size], encoder=base.encoder
         )
