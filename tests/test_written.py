@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_endpoint import Endpoint, open_endpoint
 
 from kblam.cli import main
 from kblam.errors import KnowledgeError
@@ -35,68 +34,10 @@ def good(number: int) -> str:
     return "```json\n" + json.dumps([entity(f"Thing {number}-{i}", "size", "age", "price") for i in range(4)]) + "\n```"
 
 
-class Endpoint:
-    """A server that speaks the chat protocol, or misbehaves: an item of `script` is a status, a text, or "drop"."""
-
-    def __init__(self) -> None:
-        self.script: list[Any] = []
-        self.requests: list[dict[str, Any]] = []
-        self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.address = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def answer(self, path: str, body: dict[str, Any]) -> Any:
-        with self._lock:
-            self.requests.append({"path": path, **body})
-            return self.script.pop(0) if self.script else good(len(self.requests))
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                said = endpoint.answer(self.path, body)
-                if said == "drop":
-                    self.close_connection = True
-                    return
-                status = said if isinstance(said, int) else 200
-                answer: Any = {"error": {"message": "no\nway"}}
-                if isinstance(said, str):
-                    message = {"role": "assistant", "content": said}
-                    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
-                    answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "usage": usage}
-                    answer["choices"] = [{"index": 0, "message": message, "finish_reason": "stop"}]
-                elif isinstance(said, dict):
-                    answer = said
-                data = json.dumps(answer).encode()
-                self.send_response(status)
-                for name, value in (("content-type", "application/json"), ("content-length", str(len(data)))):
-                    self.send_header(name, value)
-                self.send_header("retry-after-ms", "1")
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        return Handler
-
-
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    for variable in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
-    server = Endpoint()
-    yield server
-    server.close()
+    with open_endpoint(monkeypatch, good) as server:
+        yield server
 
 
 @pytest.fixture

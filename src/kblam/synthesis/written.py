@@ -1,24 +1,19 @@
-"""Facts and questions written by a language model at an endpoint: asked for many at a time, every reply kept on disk
-when it comes, so that a run that broke off goes on without paying twice."""
+"""Facts and questions written by a language model at an endpoint, many at a time."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kblam.errors import InputError, KnowledgeError
 from kblam.knowledge import Triple
-from kblam.knowledge.encoders import one_line
 from kblam.synthesis.asking import language_of
 from kblam.synthesis.questions import Question, sentence
+from kblam.synthesis.replies import Journal, Reply, ask_all, request_name
 
 if TYPE_CHECKING:
     import openai
@@ -43,8 +38,6 @@ ENTITIES, FACTS = 5, 4
 """Asked for in one request."""
 SPARE = 2
 """Requests are sent for so many times the facts wanted before giving up on malformed replies."""
-FAILURES = 5
-"""Requests that fail one after the other before the run stops."""
 
 
 @dataclass(frozen=True)
@@ -83,55 +76,6 @@ class Written:
     bill: Bill
 
 
-@dataclass
-class _Reply:
-    text: str
-    input_tokens: int
-    output_tokens: int
-
-
-class _Journal:
-    """A file of replies, one a line, each on disk before it counts; a line that a crash cut short is ignored."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.replies, self._lock = path, dict[str, _Reply](), threading.Lock()
-        torn = b""
-        if path.exists():
-            *lines, torn = path.read_bytes().split(b"\n")
-            for line in [*lines, torn]:
-                self._take(line)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        if torn:
-            self._file.write(b"\n")
-
-    def _take(self, line: bytes) -> None:
-        try:
-            row = json.loads(line)
-            self.replies[row["request"]] = _Reply(row["reply"], int(row["input_tokens"]), int(row["output_tokens"]))
-        except (ValueError, KeyError, TypeError):
-            return
-
-    def add(self, request: str, reply: _Reply) -> None:
-        line = json.dumps(
-            {
-                "request": request,
-                "reply": reply.text,
-                "input_tokens": reply.input_tokens,
-                "output_tokens": reply.output_tokens,
-            },
-            ensure_ascii=False,
-        )
-        with self._lock:
-            self._file.write(line.encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self.replies[request] = reply
-
-    def close(self) -> None:
-        self._file.close()
-
-
 def write_facts(
     client: openai.OpenAI,
     model: str,
@@ -146,14 +90,14 @@ def write_facts(
 
     journal: where every reply is kept; those of the same model and seed found there are not asked for again.
     prices: of a million tokens read and written. report: called with the facts there are and the requests that failed.
-    Raises KnowledgeError when the endpoint refuses, or fails FAILURES times in a row; what came before is kept.
+    Raises KnowledgeError when the endpoint refuses, or fails several times in a row; what came before is kept.
     """
-    kept = _Journal(journal)
+    kept = Journal(journal)
     known = set(kept.replies)
     gathered = _Gathered(facts)
     failed = 0
     try:
-        for prompt, reply in _replies(client, model, kept, _prompts(facts, seed), workers, lambda: gathered.full):
+        for prompt, reply in ask_all(client, model, kept, _prompts(facts, seed), workers, lambda: gathered.full):
             failed += reply is None
             if reply is not None:
                 gathered.add(prompt, reply)
@@ -167,7 +111,7 @@ def write_facts(
     used = gathered.replies
     tokens = sum(reply.input_tokens for reply in used.values()), sum(reply.output_tokens for reply in used.values())
     price = None if prices is None else (tokens[0] * prices[0] + tokens[1] * prices[1]) / 1e6
-    old = sum(_name(model, prompt) in known for prompt in used)
+    old = sum(request_name(model, prompt) in known for prompt in used)
     bill = Bill(len(used) - old, old, gathered.malformed, failed, *tokens, price)
     return Written(list(gathered.facts.values())[:facts], gathered.questions, bill)
 
@@ -179,14 +123,14 @@ class _Gathered:
         self.wanted = wanted
         self.facts: dict[tuple[str, str], Triple] = {}
         self.questions: dict[tuple[str, str], tuple[Question, ...]] = {}
-        self.replies: dict[str, _Reply] = {}
+        self.replies: dict[str, Reply] = {}
         self.malformed = 0
 
     @property
     def full(self) -> bool:
         return len(self.facts) >= self.wanted
 
-    def add(self, prompt: str, reply: _Reply) -> None:
+    def add(self, prompt: str, reply: Reply) -> None:
         self.replies[prompt] = reply
         try:
             found = parse_reply(reply.text)
@@ -211,69 +155,6 @@ def _prompts(facts: int, seed: int) -> list[str]:
         )
         for number in range(count)
     ]
-
-
-def _name(model: str, prompt: str) -> str:
-    return hashlib.sha256(f"{model}\n{prompt}".encode()).hexdigest()[:24]
-
-
-def _replies(
-    client: openai.OpenAI, model: str, kept: _Journal, prompts: Sequence[str], workers: int, enough: Callable[[], bool]
-) -> Iterator[tuple[str, _Reply | None]]:
-    """Each prompt with its reply, None where the request failed; kept ones first, then as they come."""
-    fresh = []
-    for prompt in prompts:
-        if (reply := kept.replies.get(_name(model, prompt))) is not None:
-            yield prompt, reply
-        else:
-            fresh.append(prompt)
-    waiting, sent, in_a_row = iter(fresh), dict[Future[_Reply], str](), 0
-    pool = ThreadPoolExecutor(workers)
-    try:
-        while True:
-            while len(sent) < workers and not enough() and (prompt := next(waiting, "")):
-                sent[pool.submit(_ask, client, model, prompt, kept)] = prompt
-            if not sent:
-                return
-            for future in wait(tuple(sent), return_when=FIRST_COMPLETED).done:
-                answered, error = sent.pop(future), future.exception()
-                in_a_row = 0 if error is None else in_a_row + 1
-                if error is not None:
-                    _stop_if_hopeless(error, in_a_row, client, model, kept.path)
-                yield answered, None if error is not None else future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # replies on their way are paid for, so they are kept too
-
-
-def _ask(client: openai.OpenAI, model: str, prompt: str, kept: _Journal) -> _Reply:
-    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": prompt}])
-    usage = getattr(answer, "usage", None)
-    choices: Any = getattr(answer, "choices", None)
-    text = str(choices[0].message.content or "") if choices else ""
-    reply = _Reply(text, *(int(getattr(usage, name, 0) or 0) for name in ("prompt_tokens", "completion_tokens")))
-    kept.add(_name(model, prompt), reply)
-    return reply
-
-
-def _stop_if_hopeless(error: BaseException, in_a_row: int, client: openai.OpenAI, model: str, journal: Path) -> None:
-    from openai import APIConnectionError, APIStatusError, OpenAIError
-
-    status = error.status_code if isinstance(error, APIStatusError) else None
-    if not isinstance(error, (OpenAIError, ValueError, TypeError, AttributeError)):
-        raise error
-    refused = status is not None and 400 <= status < 500 and status not in (408, 409, 429)
-    if refused or in_a_row >= FAILURES:
-        what = (
-            f"refused {model} with HTTP {status}"
-            if status is not None
-            else "could not be reached"
-            if isinstance(error, APIConnectionError)
-            else "answered nonsense"
-        )
-        raise KnowledgeError(
-            f"the endpoint at {client.base_url.host} {what} ({one_line(error)}): what it wrote so far is kept in {journal}, "
-            "and the same command goes on from there"
-        ) from error
 
 
 def parse_reply(text: str) -> list[tuple[Triple, tuple[Question, ...]]]:
