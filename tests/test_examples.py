@@ -8,7 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 
 from kblam import KBLaM
 from kblam.knowledge import read_triples
@@ -42,3 +44,25 @@ def test_an_example_answers_and_refuses(example: Any, model: KBLaM, capsys: pyte
     assert sum(marks) >= 8, capsys.readouterr().out
     assert any(right for right, count in zip(marks, wanted, strict=True) if count == 2)
     assert any(right for right, count in zip(marks, wanted, strict=True) if count == 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_its_script_and_runs_from_top_to_bottom(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    notebooks = import_module("notebooks")
+    made = notebooks.notebook_of(EXAMPLES / f"{name}.py")
+    kept = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    assert [(cell.cell_type, cell.source) for cell in kept.cells] == [
+        (cell.cell_type, cell.source) for cell in made.cells
+    ], "run python examples/notebooks.py"
+    outputs = [item for cell in notebooks.run(made).cells if cell.cell_type == "code" for item in cell.outputs]
+    assert any("as they should be, from 6" in item.get("text", "") for item in outputs)
+    assert sum("image/png" in item.get("data", {}) for item in outputs) == 1
+
+
+def test_a_notebook_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    notebooks = import_module("notebooks")
+    (tmp_path / "broken.py").write_text("# %%\n1 / 0\n", encoding="utf-8")
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        notebooks.run(notebooks.notebook_of(tmp_path / "broken.py"))

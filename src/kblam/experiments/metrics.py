@@ -1,4 +1,4 @@
-"""How near a text is to what was expected: exact match, token F1, ROUGE, similarity of tokens; and intervals."""
+"""How near a text is to what was expected, by its words: exact match, token F1, ROUGE; and intervals."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kblam.errors import InputError
 from kblam.evaluation.intervals import Share
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["Mean", "Refusal", "TokenSimilarity", "exact_match", "mean", "refusal", "rouge", "token_f1", "words"]
+__all__ = ["Mean", "Refusal", "exact_match", "mean", "refusal", "rouge", "token_f1", "words"]
 
 SAMPLES = 1000
 _WORD = re.compile(r"[\u3040-\u9fff]|[^\W_\u3040-\u9fff]+")
@@ -72,49 +69,6 @@ def rouge(text: str, references: Sequence[str]) -> dict[str, float]:
     """F1 of ROUGE-1 and ROUGE-L, the best over the references, by the library rouge-score."""
     scores = [_scorer().score(reference, text) for reference in references]
     return {name: max((float(score[name].fmeasure) for score in scores), default=0.0) for name in ("rouge1", "rougeL")}
-
-
-class TokenSimilarity:
-    """BERTScore's computation (Zhang et al., 2020) with the token vectors of a local sentence encoder.
-
-    Each token is matched with the most similar one of the other text; F1 of both directions, neither weighed nor
-    rescaled, so numbers compare with each other and not with those of the usual BERTScore model.
-    """
-
-    def __init__(self, encoder: str) -> None:
-        """`encoder` names a sentence-transformers model."""
-        from kblam.knowledge.sentence_model import load_sentence_model
-
-        self._model = load_sentence_model(encoder)
-
-    def __call__(self, texts: Sequence[str], references: Sequence[str]) -> list[float]:
-        """One number for each pair."""
-        said, expected = self._vectors(texts), self._vectors(references)
-        return [_greedy(left, right) for left, right in zip(said, expected, strict=True)]
-
-    def _vectors(self, texts: Sequence[str]) -> list[Tensor]:
-        import torch
-
-        found: list[Tensor] = []
-        for start in range(0, len(texts), 32):
-            tokens = self._model.tokenizer(
-                list(texts[start : start + 32]), padding=True, truncation=True, return_tensors="pt",
-                max_length=self._model.maximum_tokens, return_special_tokens_mask=True,
-            )  # fmt: skip
-            kept = tokens.pop("special_tokens_mask") == 0
-            with torch.inference_mode():
-                hidden = self._model.network(**tokens.to(self._model.network.device)).last_hidden_state.cpu()
-            unit = torch.nn.functional.normalize(hidden, dim=-1)
-            found += [row[mask] for row, mask in zip(unit, kept, strict=True)]
-        return found
-
-
-def _greedy(said: Tensor, expected: Tensor) -> float:
-    if len(said) == 0 or len(expected) == 0:
-        return 0.0
-    similarity = said @ expected.T
-    precision, recall = float(similarity.amax(1).mean()), float(similarity.amax(0).mean())
-    return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
 
 
 @dataclass(frozen=True)

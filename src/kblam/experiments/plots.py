@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,8 +33,8 @@ def draw_chart(chart: Chart, folder: Path) -> Path:
         axes.set(xlabel="facts in the knowledge base", ylabel=chart.axis, title=chart.title)
         if chart.logarithmic:
             axes.set_yscale("log")
-        elif chart.share:
-            axes.set_ylim(-0.03, 1.05)
+        elif chart.top is not None:
+            axes.set_ylim(-0.03 * chart.top, 1.05 * chart.top)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         return _save(figure, folder / f"{chart.file}.png")
@@ -56,7 +57,9 @@ def _draw_lines(axes: Any, chart: Chart) -> None:
 def draw_picture(picture: Picture, folder: Path) -> Path:
     """One heat map for each layer, side by side, of one scale."""
     count = len(picture.layers)
-    width, height = 1.8 + 0.34 * len(picture.facts) * count, 2.8 + 0.24 * len(picture.tokens)
+    width = max(5.0, 1.8 + 0.34 * len(picture.facts) * count)
+    lines = max((token.count("\n") for token in picture.tokens), default=0) + 1
+    height = 3.0 + 0.24 * lines * len(picture.tokens)
     with _style() as new_figure:
         figure = new_figure(figsize=(width, height), layout="constrained")
         grid = figure.subplots(1, count, sharey=True, squeeze=False)[0]
@@ -67,10 +70,10 @@ def draw_picture(picture: Picture, folder: Path) -> Path:
             axes.set_xticks(range(len(picture.facts)), picture.facts, rotation=90, fontsize=7)
             axes.set_yticks(range(len(picture.tokens)), picture.tokens, fontsize=8)
             axes.set_title(name, fontsize=10)
-        grid[0].set_ylabel("tokens of the question, in order")
-        figure.suptitle(picture.title, fontsize=11)
+        grid[0].set_ylabel(picture.down)
+        figure.suptitle(textwrap.fill(picture.title, int(width * 10)), fontsize=11)
         if image is not None:
-            figure.colorbar(image, ax=list(grid), label="share of a token's attention, mean of heads", fraction=0.03)
+            figure.colorbar(image, ax=list(grid), label=picture.share, fraction=0.03)
         return _save(figure, folder / f"{picture.file}.png")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kblam.experiments.metrics import Mean, mean
 
-__all__ = ["Chart", "Picture", "Section", "Table", "chart_table", "curve"]
+__all__ = ["Chart", "Picture", "Section", "Table", "across", "chart_table", "curve", "of_sizes"]
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,24 @@ class Chart:
     axis: str
     """What the vertical axis shows, with its unit."""
     lines: dict[str, list[tuple[int, Mean]]]
-    share: bool = True
-    """Whether the axis runs from 0 to 1."""
+    top: float | None = 1.0
+    """The axis runs from 0 to here; None: as the values have it."""
     logarithmic: bool = False
-    wide: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Attention as one heat map for each layer: tokens down, facts across."""
+    """Attention as one heat map for each layer: tokens, or whole questions, down and facts across."""
 
     file: str
     title: str
     layers: dict[str, list[list[float]]]
     tokens: tuple[str, ...]
     facts: tuple[str, ...]
+    down: str = "tokens of the question, in order"
+    """What the tokens are."""
+    share: str = "share of a token's attention, mean of heads"
+    """What the colours are."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,14 @@ class Section:
     """One experiment's part of the report."""
 
     title: str
-    claim: str
+    paper: str
     """What the paper says, or what is asked here."""
+    ours: tuple[str, ...] = ()
+    """What was found here, in a line or two for the index."""
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    numbers: dict[str, Any] = field(default_factory=dict)
-    """The same as plain data, for summary.json."""
 
 
 def curve(
@@ -78,3 +81,14 @@ def chart_table(chart: Chart) -> Table:
         values = {size: str(value) for size, value in points}
         rows.append((name, *(values.get(size, "-") for size in sizes)))
     return Table(chart.title, (chart.axis, *(f"{size:,} facts" for size in sizes)), tuple(rows))
+
+
+def across(chart: Chart, name: str, last: bool = False) -> str:
+    """A line's values in order of size, `0.9 (0.8-1.0) / ...`; only that of the most facts on request."""
+    points = sorted((size, str(value)) for size, value in chart.lines.get(name, []))
+    return " / ".join(value for _, value in points[-1 if last else 0 :]) or "-"
+
+
+def of_sizes(sizes: Sequence[int]) -> str:
+    """What `across` goes across: `100 / 1,000 facts`."""
+    return " / ".join(f"{size:,}" for size in sizes) + " facts"
