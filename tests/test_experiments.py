@@ -13,13 +13,15 @@ from kblam.cli import main
 from kblam.errors import InputError
 from kblam.experiments.ablations import ABLATIONS, changed
 from kblam.experiments.edits import make_edits
-from kblam.experiments.metrics import TokenSimilarity, exact_match, mean, refusal, rouge, token_f1
+from kblam.experiments.metrics import exact_match, mean, refusal, rouge, token_f1
 from kblam.experiments.pieces import Pieces
 from kblam.experiments.retrieval import CHOICE, KINDS, layer_name, ranks
 from kblam.experiments.run import run_experiments
+from kblam.experiments.similarity import TokenSimilarity, load_bertscore, local_similarity
 from kblam.experiments.ways import prepare
 from kblam.experiments.world import Setting, World
-from kblam.knowledge import DEFAULT_ENCODER, KnowledgeBase
+from kblam.knowledge import KnowledgeBase
+from kblam.knowledge.sentence_model import packaged_folder
 
 SIZES, QUESTIONS = (20, 40), 4
 
@@ -41,12 +43,33 @@ def test_rouge_reads_every_script() -> None:
     assert scores["rouge1"] == 1.0 and scores["rougeL"] == pytest.approx(1 / 3)
 
 
-def test_token_similarity_orders_texts() -> None:
-    same, near, far = TokenSimilarity(DEFAULT_ENCODER)(
-        ["The sea is cold."] * 3, ["The sea is cold.", "The ocean is chilly.", "Port 4711"]
+SAID = ["The sea is cold and deep today.", "Port", "a b c d e f g", "The capital of Zembla is Onhava, a city."]
+EXPECTED = ["The ocean is chilly", "Port 4711 is open to all the ships of the world", "g f e", "Onhava"]
+
+
+def test_token_similarity_is_bertscore() -> None:
+    # The right side: bert_score.score(SAID, EXPECTED, model_type=FOLDER_OF_MINILM, num_layers=6), bert-score 0.3.13.
+    theirs = [0.6696436405181885, 0.5084928274154663, 0.58087557554245, 0.5302751064300537]
+    assert local_similarity()(SAID, EXPECTED) == pytest.approx(theirs, abs=1e-5)
+    assert local_similarity()([""], ["x"]) == [0.0] and local_similarity()(["x"], ["x"]) == pytest.approx(
+        [1.0], abs=1e-5
     )
-    assert same == pytest.approx(1.0, abs=1e-4) and same > near > far
-    assert TokenSimilarity(DEFAULT_ENCODER)([""], ["x"]) == [0.0]
+
+
+def test_bertscore_reads_a_folder_and_takes_the_layer_asked_for() -> None:
+    folder = str(packaged_folder())
+    usual = load_bertscore(folder)
+    assert usual(SAID, EXPECTED) == pytest.approx(local_similarity()(SAID, EXPECTED), abs=1e-5)
+    lower = TokenSimilarity(usual._tokenizer, usual._network, 3)
+    assert lower(SAID, EXPECTED) != pytest.approx(usual(SAID, EXPECTED), abs=1e-3)
+
+
+def test_bertscore_without_its_model_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["answers", "--bertscore", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out")]
+    assert main(["experiment", *given]) == 2
+    captured = capsys.readouterr()
+    assert "leave --bertscore out" in captured.err and captured.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_intervals_have_a_width_and_a_seed() -> None:

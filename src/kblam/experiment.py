@@ -10,12 +10,13 @@ from typing import Any
 
 __all__ = ["main"]
 
-EXAMPLE = """experiments: retrieval, answers, refusal, several, open, unseen, ablations, edits, attention, cost
+EXAMPLE = """experiments: retrieval, answers, refusal, several, open, unseen, ablations, edits, attention, cost, judge
 
 example:
   kblam experiment all
   kblam experiment retrieval refusal --sizes 100 1000 --questions 20 --seeds 0
   kblam experiment edits --edits counterfact.json --model trained_adapter --output results
+  kblam experiment judge --judge_endpoint https://api.openai.com/v1 --judge_model gpt-4o-mini
 
 Each finished piece is a file in OUTPUT/pieces and is not measured again; delete it, or give --fresh, and it is."""
 
@@ -27,11 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from kblam.experiments.run import EXPERIMENTS, run_experiments
     from kblam.experiments.world import Setting, World
 
-    names = list(EXPERIMENTS) if "all" in options.names else list(dict.fromkeys(options.names))
+    names = list(dict.fromkeys(options.names))
+    if "all" in names:
+        names = [name for name in EXPERIMENTS if name != "judge" or options.judge_endpoint is not None]
     setting = Setting(
         output=options.output, model=options.model, sizes=tuple(options.sizes), questions=options.questions,
         seeds=tuple(options.seeds), dataset=options.dataset, outside=options.outside,
-        outside_questions=options.outside_questions, edits=options.edits, fresh=options.fresh,
+        outside_questions=options.outside_questions, edits=options.edits, fresh=options.fresh, bertscore=options.bertscore,
+        judge_endpoint=options.judge_endpoint, judge_model=options.judge_model, judge_most=options.judge_most,
     )  # fmt: skip
     world = World(setting, _track)
     folder = run_experiments(names, world, lambda name: print(f"{name} ...", file=sys.stderr))
@@ -59,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--outside", type=Path, metavar="FILE", help="facts unlike training's, for `unseen`")
     add("--outside_questions", type=Path, metavar="FILE", help="questions about them, if they stand apart")
     add("--edits", type=Path, metavar="FILE", help="CounterFact or zsRE, for `edits`, instead of synthetic edits")
+    add("--bertscore", nargs="?", const="roberta-large", metavar="MODEL", help="BERTScore of `answers` too (roberta-large)")  # fmt: skip
+    add("--judge_endpoint", metavar="URL", help="of a language model that scores answers; its key is OPENAI_API_KEY")  # fmt: skip
+    add("--judge_model", metavar="NAME", help="what the endpoint calls the model")
+    add("--judge_most", type=int, default=40, metavar="N", help="answers judged, of each kind, way and size (40)")
     add("--fresh", action="store_true", help="measure anew what is already there")
     return parser
 

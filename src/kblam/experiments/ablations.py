@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from kblam.experiments.claims import CLAIMS
 from kblam.experiments.figures import ONE
 from kblam.experiments.grading import ask
 from kblam.experiments.metrics import mean
@@ -18,10 +19,11 @@ from kblam.experiments.ways import prepare
 from kblam.experiments.world import World
 from kblam.models.adapter import Adapter
 
-__all__ = ["ABLATIONS", "ablations", "changed"]
+__all__ = ["ABLATIONS", "ALONE", "WHOLE", "ablations", "changed"]
 
 Change = Callable[[Adapter], None]
 WHOLE = "the whole"
+ALONE = "attention alone: no prior, no names, no refusal"
 
 
 def _no_prior(adapter: Adapter) -> None:
@@ -73,7 +75,7 @@ ABLATIONS: dict[str, Change] = {
     WHOLE: lambda adapter: None,
     "no question prior (and no refusal, which rests on it)": _both(_no_prior, _never_refuse),
     "no names": _no_names,
-    "attention alone: no prior, no names, no refusal": _both(_no_prior, _no_names, _never_refuse),
+    ALONE: _both(_no_prior, _no_names, _never_refuse),
     "no refusal": _never_refuse,
     "no null row": _no_null_row,
     "no value slots": _no_slots,
@@ -83,6 +85,15 @@ ABLATIONS: dict[str, Change] = {
     "keep 1,000 rows": _keep(1000),
 }
 """What is changed in the adapter, by name."""
+TOLD = (
+    WHOLE,
+    "no question prior (and no refusal, which rests on it)",
+    "no names",
+    ALONE,
+    "no null row",
+    "no value slots",
+)
+"""Those in the index."""
 
 
 @contextmanager
@@ -120,12 +131,17 @@ def ablations(world: World) -> Section:
         "answered",
         "unanswerable refused",
     )
+    ours = [
+        f"{name}: top-1 paraphrased {cells[1]}, value by tokens {cells[3]}" for name, *cells in rows if name in TOLD
+    ]
     return Section(
         "Ablations",
-        "Which part does what; those that need training again (layers, encoder, what keys are made of) are not here.",
+        CLAIMS["ablations"].paper,
+        (f"{size:,} facts", *ours),
         [Table("One part taken out at a time, nothing trained again", (f"{size:,} facts", *head), tuple(rows))],
         notes=[
-            "Values and answers: plain and paraphrased questions together; `answered`: those of them not refused, by quote."
+            "What needs training again (layers, encoder, what keys are made of): `experiments/train_ablations.py`.",
+            "Values and answers: plain and paraphrased questions together; `answered`: those of them not refused, by quote.",
         ],
     )
 

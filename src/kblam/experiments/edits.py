@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kblam.evaluation.suite import AT_ONCE, holds
+from kblam.experiments.claims import CLAIMS
 from kblam.experiments.metrics import mean
 from kblam.experiments.public import Edit, Neighbour, read_public
 from kblam.experiments.sections import Section, Table
@@ -35,7 +36,11 @@ def knowledge_edits(world: World) -> Section:
         rows.append((grounding, *(str(mean(marks[name])) for name in MEASURES)))
     source = "synthetic facts" if world.setting.edits is None else world.setting.edits.name
     count = found[0]["edits"]
-    notes = ["; ".join(f"{name}: {words}" for name, words in MEASURES.items()) + "."]
+    notes = [
+        f"Facts of {source} set to new values, {count:,} at once, none of them trained. "
+        + "; ".join(f"{name}: {words}" for name, words in MEASURES.items())
+        + "."
+    ]
     if world.setting.edits is not None:
         notes.append(
             "Neighbours of a public set: the answer does not hold the edit's new value; refusing counts as right, since "
@@ -43,7 +48,11 @@ def knowledge_edits(world: World) -> Section:
         )
     return Section(
         "A knowledge base as a model editor",
-        f"Not in the paper: facts set to new values, {count:,} at once and none of them trained, on {source}.",
+        CLAIMS["edits"].paper,
+        tuple(
+            f"{name}: " + ", ".join(f"{word} {cell}" for word, cell in zip(MEASURES, cells, strict=True))
+            for name, *cells in rows
+        ),
         [Table(f"{count:,} edits of {source}", ("grounding", *MEASURES), tuple(rows))],
         notes=notes,
     )

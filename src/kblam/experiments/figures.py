@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kblam.experiments.grading import Record, answers
+from kblam.experiments.claims import CLAIMS
+from kblam.experiments.grading import Record, answers, with_bertscore
 from kblam.experiments.metrics import Mean, refusal
 from kblam.experiments.retrieval import CHOICE, KINDS, retrieved
-from kblam.experiments.sections import Chart, Section, chart_table, curve
+from kblam.experiments.sections import Chart, Section, across, chart_table, curve, of_sizes
 from kblam.experiments.ways import IN_CONTEXT, WAYS
 from kblam.experiments.world import World
 
@@ -17,6 +18,8 @@ __all__ = ["answer_quality", "open_questions", "refusals", "retrieval_by_layer",
 ONE = ("plain", "paraphrased", "unanswerable")
 MORE = ("two", "three")
 OPEN = ("open",)
+GROUNDINGS = ("quote", "tokens")
+"""Our two ways."""
 
 
 def retrieval_by_layer(world: World) -> Section:
@@ -25,10 +28,15 @@ def retrieval_by_layer(world: World) -> Section:
     records = {size: [row for seed in world.setting.seeds for row in retrieved(world, size, seed)] for size in sizes}
     names = list(dict.fromkeys(name for rows in records.values() for row in rows for name in row["rank"]))
     charts = [_retrieval_chart(records, names, kind, top) for kind in KINDS for top in (1, 5)]
+    ours, dense = _retriever(CHOICE), _retriever("dense")
+    found = [
+        f"top-1, {kind}: {across(chart, ours)}; at most facts the encoder alone {across(chart, dense, True)}, BM25 {across(chart, 'BM25', True)}"
+        for kind, chart in zip(KINDS, charts[::2], strict=True)
+    ]
     return Section(
         "Retrieval inside attention",
-        "Paper (figures 4 and 5): the attention of the middle layers finds the fact asked for, top-1 .998 at 100 facts falling to "
-        "about .92 at 10,000 (8B model, its own synthetic data).",
+        CLAIMS["retrieval"].paper,
+        (of_sizes(sizes), *found),
         [chart_table(chart) for chart in charts],
         charts,
         notes=[
@@ -67,7 +75,10 @@ def gathered(
         for size in world.sizes():
             for way in usable(world, ways):
                 result = answers(world, way, size, seed, kinds)
-                found.setdefault(way, {}).setdefault(size, []).extend(result.get("records", []))
+                records = result.get("records", [])
+                if world.setting.bertscore is not None and kinds == ONE and records:
+                    records = with_bertscore(world, way, size, seed, kinds, records)
+                found.setdefault(way, {}).setdefault(size, []).extend(records)
                 if "left_out" in result:
                     missing.append(f"{way}, {size:,} facts: {result['left_out']}")
     return found, list(dict.fromkeys(missing))
@@ -86,15 +97,19 @@ MEASURES = {
     "similarity": ("similarity", "token similarity, F1"),
 }
 """What is measured of an answer, the file it is drawn to, and the words for it."""
+DRAWN = ("plain-values", "paraphrased-values", "plain-f1", "plain-similarity", "plain-bertscore")
+"""Which are drawn; tables show all."""
 
 
 def answer_quality(world: World) -> Section:
     """Answers about one fact against the number of facts, by all ways."""
     found, missing = gathered(world, WAYS, ONE)
     sizes = world.sizes()
+    usual = {"bertscore": ("bertscore", f"BERTScore F1, {world.setting.bertscore}")}
+    measures = MEASURES | (usual if world.setting.bertscore is not None else {})
     charts = []
     for kind in KINDS:
-        for measure, (file, words) in MEASURES.items():
+        for measure, (file, words) in measures.items():
             if kind == "plain" or measure == "right":
                 lines = _by_way(found, sizes, kind, measure)
                 charts.append(Chart(f"answers-{kind}-{file}", f"Answers to {kind} questions: {words}", words, lines))
@@ -103,16 +118,31 @@ def answer_quality(world: World) -> Section:
     tables.append(chart_table(Chart("", "In the model's own words (before a misquotation is mended)", "share", own)))
     return Section(
         "Quality of answers",
-        "Paper (figure 6): answers of KBLaM are about as good as those with all facts in context, and better than without knowledge.",
+        CLAIMS["answers"].paper,
+        (of_sizes(sizes), *_values_of_ways(charts)),
         tables,
-        charts[:1] + [chart for chart in charts if chart.file == "answers-paraphrased-values"] + charts[2:5:2],
+        [chart for chart in charts if chart.file.split("-", 1)[1] in DRAWN],
         notes=[*_left_out(missing), _similarity_note()],
     )  # fmt: skip
 
 
+def _values_of_ways(charts: Sequence[Chart]) -> list[str]:
+    """The exact values held, one line for each kind of question."""
+    lines = []
+    for chart in charts:
+        if chart.file.endswith("values"):
+            shown = [f"{way} {across(chart, way)}" for way in (*GROUNDINGS, IN_CONTEXT) if chart.lines.get(way)]
+            rivals = [f"{way} {across(chart, way, True)}" for way in ("RAG, top 1", "no knowledge")]
+            lines.append(
+                f"exact value, {chart.title.split()[2]}: {'; '.join(shown)}; at most facts {', '.join(rivals)}"
+            )
+    return lines
+
+
 def _similarity_note() -> str:
     return (
-        "Token similarity is BERTScore's computation with the token vectors of all-MiniLM-L6-v2, without rescaling: its zero is not 0. "
+        "Token similarity is BERTScore's computation with the token vectors of all-MiniLM-L6-v2, without rescaling: texts that have "
+        "nothing in common do not get 0. "
         "In context answers a quarter of the questions."
     )
 
@@ -148,8 +178,8 @@ def refusals(world: World) -> Section:
     charts = [Chart(f"refusal-{name}", f"Refusal, {name}", f"{name} of refusing", lines[name]) for name in lines]
     return Section(
         "Refusal",
-        "Paper (figure 7): KBLaM refuses what its knowledge does not answer; a user of the original measured precision and recall 0 / 0 "
-        "against .83 / .95 in context.",
+        CLAIMS["refusal"].paper,
+        (of_sizes(sizes), *(f"{chart.axis}, {way}: {across(chart, way)}" for way in GROUNDINGS for chart in charts)),
         [chart_table(chart) for chart in charts],
         charts,
         notes=[
@@ -169,10 +199,17 @@ def several_facts(world: World) -> Section:
         for measure, words in (("right", "all values held"), ("held", "share of the values held")):
             lines = _by_way(found, sizes, kind, measure)
             charts.append(Chart(f"several-{kind}-{measure}", f"Questions about {kind} facts: {words}", words, lines))
+    whole = [chart for chart in charts if chart.file.endswith("right")]
+    ours = [
+        f"{kind} facts, {way}, all values: {across(chart, way)}"
+        for kind, chart in zip(MORE, whole, strict=True)
+        for way in GROUNDINGS
+    ]
     return Section(
         "Several facts in one question",
-        "Paper (section 5): questions about two entities are answered from both facts.",
-        [chart_table(chart) for chart in charts], [chart for chart in charts if chart.file.endswith("right")],
+        CLAIMS["several"].paper,
+        (of_sizes(sizes), *ours),
+        [chart_table(chart) for chart in charts], whole,
         notes=_left_out(missing),
     )  # fmt: skip
 
@@ -187,9 +224,12 @@ def open_questions(world: World) -> Section:
     ]  # fmt: skip
     return Section(
         "Open-ended questions",
-        "Paper (figure 6): open questions are answered from the facts about an entity, scored by a language model; here by the values "
-        "held, ROUGE-L and token similarity to the list of the entity's facts.",
+        CLAIMS["open"].paper,
+        (
+            of_sizes(sizes),
+            *(f"share of the entity's values, {way}: {across(charts[0], way)}" for way in (*GROUNDINGS, "RAG, top 5")),
+        ),
         [chart_table(chart) for chart in charts],
         charts[:1],
-        notes=_left_out(missing),
+        notes=["Compared with the list of the entity's facts.", *_left_out(missing)],
     )

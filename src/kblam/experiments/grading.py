@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from kblam.evaluation.suite import AT_ONCE, holds
-from kblam.experiments.metrics import TokenSimilarity, exact_match, rouge, token_f1
+from kblam.experiments.metrics import exact_match, rouge, token_f1
+from kblam.experiments.similarity import local_similarity
 from kblam.experiments.ways import IN_CONTEXT, Said, TooLongError, Way
 from kblam.experiments.world import Track, World
-from kblam.knowledge import DEFAULT_ENCODER, KnowledgeBase, Triple
+from kblam.knowledge import KnowledgeBase, Triple
 from kblam.synthesis.making import HELD_OUT
 from kblam.synthesis.questions import Question, sentence
 
-__all__ = ["Record", "answers", "ask", "values_held"]
+__all__ = ["Record", "answers", "ask", "values_held", "with_bertscore"]
 
 Record = dict[str, Any]
 """One question: its kind, what was said, whether it is right, and the metrics of it."""
@@ -44,6 +45,25 @@ def answers(world: World, way: str, size: int, seed: int, kinds: Sequence[str]) 
     return found
 
 
+def with_bertscore(
+    world: World, way: str, size: int, seed: int, kinds: Sequence[str], records: Sequence[Record]
+) -> list[Record]:
+    """The records with a field `bertscore` where there is an expected answer, kept as a piece."""
+    name, scored = world.setting.bertscore, [record for record in records if record["answerable"]]
+    assert name is not None
+
+    def measure() -> list[float]:
+        found: list[float] = []
+        parts = [scored[at : at + 32] for at in range(0, len(scored), 32)]
+        for part in world.track(parts, f"BERTScore, {way}, {size:,} facts, seed {seed}"):
+            found += world.bertscore([row["said"] for row in part], [row["expected"] for row in part])
+        return [round(number, 4) for number in found]
+
+    conditions = world.about | {"way": way, "size": size, "seed": seed, "kinds": list(kinds), "bertscore": name}
+    numbers = iter(world.pieces.piece(f"bertscore {way} {size} {seed}", conditions, measure))
+    return [{**row, "bertscore": next(numbers)} if row["answerable"] else row for row in records]
+
+
 def ask(way: Way, base: KnowledgeBase, questions: Sequence[Question], track: Track, what: str) -> list[Record]:
     """Ask in batches, then grade."""
     said: list[Said] = []
@@ -52,9 +72,7 @@ def ask(way: Way, base: KnowledgeBase, questions: Sequence[Question], track: Tra
     needed = [[fact for key in question.facts if (fact := base.get(*key)) is not None] for question in questions]
     records = [_grade(*each) for each in zip(questions, said, needed, strict=True)]
     asked = [at for at, question in enumerate(questions) if question.facts]
-    similar = TokenSimilarity(DEFAULT_ENCODER)(
-        [said[at].text for at in asked], [records[at]["expected"] for at in asked]
-    )
+    similar = local_similarity()([said[at].text for at in asked], [records[at]["expected"] for at in asked])
     for at, number in zip(asked, similar, strict=True):
         records[at]["similarity"] = round(number, 4)
     return records

@@ -29,6 +29,8 @@ class Pieces:
         self.seconds = 0.0
         """Processor time of what was measured in this run."""
         self.measured = self.kept = 0
+        self.used: dict[Path, Mapping[str, Any]] = {}
+        """The files that results came from, each with how it was made."""
         self._made: set[Path] = set()
 
     def piece(self, name: str, conditions: Mapping[str, Any], measure: Callable[[], Any]) -> Any:
@@ -39,6 +41,7 @@ class Pieces:
         found = None if self.fresh and path not in self._made else _read(path, conditions)
         if found is not None:
             self.kept += 1
+            self.used[path] = found["made"]
             return found["results"]
         began, clock = datetime.now(timezone.utc), time.process_time()
         results = json.loads(json.dumps(measure(), ensure_ascii=False))
@@ -54,6 +57,7 @@ class Pieces:
         with replace_file(path) as aside:
             aside.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         self._made.add(path)
+        self.used[path] = made
         return results
 
 
@@ -64,5 +68,5 @@ def _read(path: Path, conditions: object) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}): delete it, and it is measured again") from error
-    known = isinstance(record, dict) and record.get("conditions") == conditions and "results" in record
+    known = isinstance(record, dict) and record.get("conditions") == conditions and {"results", "made"} <= record.keys()
     return record if known else None

@@ -7,7 +7,6 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +44,15 @@ def write_report(folder: Path, world: World, names: Sequence[str], sections: Seq
 
 def _about(world: World) -> dict[str, Any]:
     setting, pieces = world.setting, world.pieces
+    days = sorted({str(made["began"])[:10] for made in pieces.used.values()})
     return {
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "measured on": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "-",
         **world.about,
         "sizes": list(setting.sizes),
         "seeds": list(setting.seeds),
         "machine": pieces.machine,
-        "measured in this run": f"{pieces.measured} pieces, {pieces.seconds:,.0f} processor seconds",
-        "read from earlier runs": f"{pieces.kept} times",
+        "pieces": len(pieces.used),
+        "processor seconds": round(sum(float(made["processor seconds"]) for made in pieces.used.values())),
     }
 
 
@@ -70,7 +70,8 @@ def _markdown(about: dict[str, Any], sections: Sequence[Section]) -> str:
     parts.append("95% intervals in parentheses: Wilson's for shares, bootstrap for the rest.\n")
     for section in sections:
         parts.append(f"## {section.title}\n")
-        parts += [f"> {section.claim}\n"] if section.claim else []
+        parts += [f"> The paper: {section.paper}\n"] if section.paper else []
+        parts += ["\n".join(f"- {line}" for line in section.ours) + "\n"] if section.ours else []
         parts += [_markdown_table(table) for table in section.tables]
         parts += [f"![{item.title}](plots/{item.file}.png)\n" for item in _drawn(section)]
         parts += [f"{note}\n" for note in section.notes]
@@ -96,7 +97,9 @@ def _page(about: dict[str, Any], sections: Sequence[Section], plots: Path) -> st
     ]
     for section in sections:
         parts.append(f"<h2>{html.escape(section.title)}</h2>")
-        parts += [f"<blockquote>{html.escape(section.claim)}</blockquote>"] if section.claim else []
+        parts += [f"<blockquote>The paper: {html.escape(section.paper)}</blockquote>"] if section.paper else []
+        found = "".join(f"<li>{html.escape(line)}</li>" for line in section.ours)
+        parts += [f"<ul>{found}</ul>"] if found else []
         parts += [_image(plots / f"{item.file}.png", item.title) for item in _drawn(section)]
         parts += [_page_table(table) for table in section.tables]
         parts += [f"<p>{html.escape(note)}</p>" for note in section.notes]

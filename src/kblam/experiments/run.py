@@ -16,6 +16,7 @@ from kblam.experiments.figures import (
     retrieval_by_layer,
     several_facts,
 )
+from kblam.experiments.judge import judged_answers
 from kblam.experiments.picture import attention_picture
 from kblam.experiments.plots import draw_chart, draw_picture
 from kblam.experiments.report import write_report
@@ -36,8 +37,9 @@ EXPERIMENTS: dict[str, Callable[[World], Section]] = {
     "edits": knowledge_edits,
     "attention": attention_picture,
     "cost": time_and_memory,
+    "judge": judged_answers,
 }
-"""Name and what measures it; `answers` and `refusal` share their pieces."""
+"""Name and what measures it; `answers`, `refusal` and `judge` share their pieces."""
 
 
 def run_experiments(names: Sequence[str], world: World, say: Callable[[str], None] = lambda what: None) -> Path:
@@ -48,6 +50,10 @@ def run_experiments(names: Sequence[str], world: World, say: Callable[[str], Non
     unknown = [name for name in names if name not in EXPERIMENTS]
     if unknown:
         raise InputError(f"there is no experiment {unknown[0]!r}: choose among all, {', '.join(EXPERIMENTS)}")
+    if "judge" in names:
+        _ = world.judge  # what may not be to be had is asked for before anything is measured
+    if world.setting.bertscore is not None:
+        _ = world.bertscore
     folder = world.setting.output
     folder.mkdir(parents=True, exist_ok=True)
     sections: list[Section] = []

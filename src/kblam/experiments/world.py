@@ -14,7 +14,9 @@ from kblam.errors import InputError
 from kblam.evaluation.suite import choose_questions
 from kblam.experiments.pieces import Pieces
 from kblam.experiments.public import read_public
+from kblam.experiments.similarity import TokenSimilarity, load_bertscore
 from kblam.knowledge import DEFAULT_ENCODER, KnowledgeBase
+from kblam.knowledge.endpoint import open_client
 from kblam.measuring.report import about_machine
 from kblam.synthesis.dataset import Entry
 from kblam.synthesis.making import Recipe, make_dataset
@@ -46,14 +48,26 @@ class Setting:
     outside_questions: Path | None = None
     edits: Path | None = None
     """CounterFact or zsRE, for the experiment `edits`."""
+    bertscore: str | None = None
+    """A model of the hub or a folder, to have `answers` scored by BERTScore too."""
+    judge_endpoint: str | None = None
+    """An OpenAI-compatible endpoint, for the experiment `judge`; the key comes from the environment."""
+    judge_model: str | None = None
+    judge_most: int = 40
+    """Answers judged, of each kind, way and size."""
     fresh: bool = False
     """Measure anew what is already there."""
 
     def __post_init__(self) -> None:
         if not self.sizes or min(self.sizes) < 1 or list(self.sizes) != sorted(set(self.sizes)):
             raise InputError(f"sizes are {self.sizes}: give numbers of at least 1, ascending, each once")
-        if self.questions < 1:
-            raise InputError(f"questions is {self.questions}: give at least 1")
+        for name in ("questions", "judge_most"):
+            if (count := getattr(self, name)) < 1:
+                raise InputError(f"{name} is {count}: give at least 1")
+        if (self.judge_endpoint is None) != (self.judge_model is None):
+            raise InputError(
+                "a judge is a model at an endpoint: give both --judge_endpoint and --judge_model, or neither"
+            )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds are {self.seeds}: give one or more, each once")
         if self.output.is_file():
@@ -77,6 +91,19 @@ class World:
     def model(self) -> KBLaM:
         """The model under test."""
         return KBLaM.from_pretrained(self.setting.model)
+
+    @cached_property
+    def bertscore(self) -> TokenSimilarity:
+        """The usual BERTScore; raises InputError when its model is not to be had."""
+        assert self.setting.bertscore is not None
+        return load_bertscore(self.setting.bertscore)
+
+    @cached_property
+    def judge(self) -> Any:
+        """The client of the judge's endpoint; raises KBLaMError without an endpoint or a key."""
+        if self.setting.judge_model is None:
+            raise InputError("judge needs a language model: give --judge_endpoint URL and --judge_model NAME")
+        return open_client(self.setting.judge_model, self.setting.judge_endpoint, "leave --judge_endpoint out")
 
     @cached_property
     def about(self) -> dict[str, Any]:
