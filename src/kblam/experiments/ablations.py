@@ -17,13 +17,20 @@ from kblam.experiments.retrieval import CHOICE, KINDS, ranks
 from kblam.experiments.sections import Section, Table
 from kblam.experiments.ways import prepare
 from kblam.experiments.world import World
+from kblam.knowledge import KnowledgeBase
 from kblam.models.adapter import Adapter
+from kblam.synthesis.questions import sentence
 
-__all__ = ["ABLATIONS", "ALONE", "WHOLE", "ablations", "changed"]
+__all__ = ["ABLATIONS", "ALONE", "HEAD", "WHOLE", "ablations", "changed", "measured"]
 
 Change = Callable[[Adapter], None]
 WHOLE = "the whole"
 ALONE = "attention alone: no prior, no names, no refusal"
+ANSWERS = "keys of whole answers (`The P of E is V`), which the adapter did not learn from"
+
+
+def _nothing(adapter: Adapter) -> None:
+    pass
 
 
 def _no_prior(adapter: Adapter) -> None:
@@ -72,7 +79,7 @@ def _both(*changes: Change) -> Change:
 
 
 ABLATIONS: dict[str, Change] = {
-    WHOLE: lambda adapter: None,
+    WHOLE: _nothing,
     "no question prior (and no refusal, which rests on it)": _both(_no_prior, _never_refuse),
     "no names": _no_names,
     ALONE: _both(_no_prior, _no_names, _never_refuse),
@@ -80,11 +87,14 @@ ABLATIONS: dict[str, Change] = {
     "no null row": _no_null_row,
     "no value slots": _no_slots,
     "no check of quotations": _no_check,
+    ANSWERS: _nothing,
     "keep 1 row": _keep(1),
     "keep 10 rows": _keep(10),
     "keep 1,000 rows": _keep(1000),
 }
 """What is changed in the adapter, by name."""
+HEAD = ("top-1, plain", "top-1, paraphrased", "value by quote", "value by tokens", "answered", "unanswerable refused")
+"""What is measured of each."""
 TOLD = (
     WHOLE,
     "no question prior (and no refusal, which rests on it)",
@@ -112,6 +122,12 @@ def changed(adapter: Adapter, change: Change) -> Iterator[None]:
                 tensor.copy_(state[name])
 
 
+def _keys_of_answers(base: KnowledgeBase) -> KnowledgeBase:
+    """The same facts, each key made of what would answer, as `--key_embd_src answer` makes them in microsoft/KBLaM."""
+    keys = base.encoder.encode([sentence(fact) for fact in base.triples])
+    return KnowledgeBase.from_embeddings(keys, base.values, base.triples, encoder=base.encoder)
+
+
 def ablations(world: World) -> Section:
     """Retrieval, values and refusal with one part taken out, on the middle size."""
     adapter = world.model.adapter
@@ -120,17 +136,7 @@ def ablations(world: World) -> Section:
     sizes = world.sizes()
     size = sizes[len(sizes) // 2]
     names = [name for name in ABLATIONS if name != "no value slots" or adapter.config.slot_layers]
-    rows = [
-        (name, *_cells([_measured(world, adapter, name, size, seed) for seed in world.setting.seeds])) for name in names
-    ]
-    head = (
-        "top-1, plain",
-        "top-1, paraphrased",
-        "value by quote",
-        "value by tokens",
-        "answered",
-        "unanswerable refused",
-    )
+    rows = [(name, *measured(world, name, size)) for name in names]
     ours = [
         f"{name}: top-1 paraphrased {cells[1]}, value by tokens {cells[3]}" for name, *cells in rows if name in TOLD
     ]
@@ -138,17 +144,24 @@ def ablations(world: World) -> Section:
         "Ablations",
         CLAIMS["ablations"].paper,
         (f"{size:,} facts", *ours),
-        [Table("One part taken out at a time, nothing trained again", (f"{size:,} facts", *head), tuple(rows))],
+        [Table("One part taken out at a time, nothing trained again", (f"{size:,} facts", *HEAD), tuple(rows))],
         notes=[
-            "What needs training again (layers, encoder, what keys are made of): `experiments/train_ablations.py`.",
+            "What needs training again (layers, encoder, slots, unanswerable questions): `experiments/train_ablations.py`.",
             "Values and answers: plain and paraphrased questions together; `answered`: those of them not refused, by quote.",
         ],
     )
 
 
+def measured(world: World, name: str, size: int) -> list[str]:
+    """The cells of one ablation, in the order of HEAD."""
+    assert world.model.adapter is not None
+    return _cells([_measured(world, world.model.adapter, name, size, seed) for seed in world.setting.seeds])
+
+
 def _measured(world: World, adapter: Adapter, name: str, size: int, seed: int) -> dict[str, Any]:
     def measure() -> dict[str, Any]:
         base = world.knowledge(size, seed)
+        base = _keys_of_answers(base) if name == ANSWERS else base
         questions = world.questions(size, seed, ONE)[::2]
         what = f"{name}, seed {seed}"
         with changed(adapter, ABLATIONS[name]):

@@ -9,6 +9,7 @@ from typing import Any
 
 from kblam.errors import InputError
 from kblam.experiments.claims import CLAIMS, SOURCES
+from kblam.experiments.sections import Table
 from kblam.knowledge.aside import replace_file
 
 __all__ = ["BEGIN", "END", "index", "write_index"]
@@ -40,12 +41,12 @@ def write_index(page: Path, summary: Path) -> None:
 def index(summary: Mapping[str, Any]) -> str:
     """Claim, command, ours and the paper's, as a table; and under which conditions ours was measured."""
     about, sections = summary["about"], summary["experiments"]
-    rows = [("claim", "command", "ours", "the paper, its authors or its users"), ("---",) * 4]
+    rows = []
     for name, claim in CLAIMS.items():
         ours = sections[name]["ours"] if name in sections else ["not measured with these weights"]
         rows.append((claim.claim, f"`{claim.command(name)}`", "<br>".join(ours), claim.paper))
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    return f"{_conditions(about)}\n\n{table}\n\n{SOURCES}\n"
+    table = Table(_conditions(about), ("claim", "command", "ours", "the paper, its authors or its users"), tuple(rows))
+    return f"{table}\n{SOURCES}\n"
 
 
 def _conditions(about: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def _markdown(about: dict[str, Any], sections: Sequence[Section]) -> str:
         parts.append(f"## {section.title}\n")
         parts += [f"> The paper: {section.paper}\n"] if section.paper else []
         parts += ["\n".join(f"- {line}" for line in section.ours) + "\n"] if section.ours else []
-        parts += [_markdown_table(table) for table in section.tables]
+        parts += map(str, section.tables)
         parts += [f"![{item.title}](plots/{item.file}.png)\n" for item in _drawn(section)]
         parts += [f"{note}\n" for note in section.notes]
     return "\n".join(parts)
@@ -80,12 +80,6 @@ def _markdown(about: dict[str, Any], sections: Sequence[Section]) -> str:
 
 def _drawn(section: Section) -> list[Chart | Picture]:
     return [*section.charts, *section.pictures]
-
-
-def _markdown_table(table: Table) -> str:
-    rows = [table.head, tuple("---" for _ in table.head), *table.rows]
-    lines = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
-    return f"{table.title}\n\n{lines}\n"
 
 
 def _page(about: dict[str, Any], sections: Sequence[Section], plots: Path) -> str:

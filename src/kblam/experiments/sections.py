@@ -19,6 +19,12 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def __str__(self) -> str:
+        """As Markdown."""
+        rows = [self.head, tuple("---" for _ in self.head), *self.rows]
+        lines = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+        return f"{self.title}\n\n{lines}\n"
+
 
 @dataclass(frozen=True)
 class Chart:
