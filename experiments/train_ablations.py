@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     names = options.only or [name for name in VARIANTS if name != "another encoder" or options.encoder]
     if "another encoder" in names and not options.encoder:
         raise InputError("another encoder needs a name: give --encoder, a sentence-transformers model, or OAI")
+    options.output.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in names:
         folder = options.output / name.replace(" ", "_")

@@ -18,6 +18,8 @@ FONTS = [
     "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "Yu Gothic", "Hiragino Sans", "WenQuanYi Zen Hei",
 ]  # fmt: skip
 MARKERS = "osD^vP*X<>"
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#999999")
+"""Told apart by colour-blind readers too (Okabe and Ito, 2008)."""
 
 
 def draw_chart(chart: Chart, folder: Path) -> Path:
@@ -45,12 +47,12 @@ def _draw_lines(axes: Any, chart: Chart) -> None:
         if not points:
             continue
         # Lines that lie on each other stay apart by a hair, so that each is seen.
-        across = [size * 1.035 ** (number - len(chart.lines) / 2) for size, _ in points]
+        across = [size * 1.05 ** (number - len(chart.lines) / 2) for size, _ in points]
         values = [value.value for _, value in points]
         errors = [[value.value - value.low for _, value in points], [value.high - value.value for _, value in points]]
         axes.errorbar(
             across, values, yerr=errors, marker=MARKERS[number % len(MARKERS)], markersize=5, capsize=2.5,
-            linewidth=1.4, elinewidth=0.9, label=name,
+            linewidth=1.4, elinewidth=0.9, label=name, color=COLOURS[number % len(COLOURS)],
         )  # fmt: skip
 
 
