@@ -66,6 +66,20 @@ def test_bertscore_reads_a_folder_and_takes_the_layer_asked_for() -> None:
     assert lower(SAID, EXPECTED) != pytest.approx(usual(SAID, EXPECTED), abs=1e-3)
 
 
+def test_answers_have_bertscore_where_it_is_asked_for(tmp_path: Path) -> None:
+    folder = run_experiments(
+        ["answers"], World(Setting(tmp_path, sizes=(20,), questions=2, seeds=(3,), bertscore=str(packaged_folder())))
+    )
+    (section,) = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["experiments"].values()
+    scores, similar = (
+        next(chart["lines"] for chart in section["charts"] if chart["file"] == f"answers-plain-{name}")
+        for name in ("bertscore", "similarity")
+    )
+    # The same model as that of the similarity, so the same numbers; those of a piece of its own.
+    assert scores == similar and scores["quote"][0][1]["count"] == 2
+    assert list((folder / "pieces").glob("bertscore-quote-20-3-*.json"))
+
+
 def test_bertscore_without_its_model_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["answers", "--bertscore", str(tmp_path / "nowhere"), "--output", str(tmp_path / "out")]
     assert main(["experiment", *given]) == 2

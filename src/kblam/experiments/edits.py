@@ -37,7 +37,7 @@ def knowledge_edits(world: World) -> Section:
     source = "synthetic facts" if world.setting.edits is None else world.setting.edits.name
     count = found[0]["edits"]
     notes = [
-        f"Facts of {source} set to new values, {count:,} at once, none of them trained. "
+        f"Facts set to new values ({source}), {count:,} at once, none of them trained. "
         + "; ".join(f"{name}: {words}" for name, words in MEASURES.items())
         + "."
     ]

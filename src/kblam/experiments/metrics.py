@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kblam.errors import InputError
 from kblam.evaluation.intervals import Share
@@ -93,7 +94,7 @@ def mean(numbers: Sequence[float], seed: int = 0) -> Mean:
     if len(found) and np.isin(found, (0.0, 1.0)).all():
         share = Share(int(found.sum()), len(found))
         return Mean(share.value, *share.interval(), share.count)
-    return _bootstrap([found], lambda drawn: drawn[0].mean(), seed)
+    return _bootstrap(found, seed)
 
 
 @dataclass(frozen=True)
@@ -106,25 +107,17 @@ class Refusal:
     """Of what had no answer, the share that was refused."""
 
 
-def refusal(answerable: Sequence[bool], refused: Sequence[bool], seed: int = 0) -> Refusal:
-    """Precision and recall with bootstrap intervals; precision of nothing refused counts as 0."""
-    no, yes = ~np.asarray(answerable, dtype=bool), np.asarray(refused, dtype=bool)
-
-    def precision(drawn: Sequence[Any]) -> float:
-        return float((drawn[0] & drawn[1]).sum() / max(1, drawn[1].sum()))
-
-    def recall(drawn: Sequence[Any]) -> float:
-        return float((drawn[0] & drawn[1]).sum() / max(1, drawn[0].sum()))
-
-    return Refusal(_bootstrap([no, yes], precision, seed), _bootstrap([no, yes], recall, seed))
+def refusal(answerable: Sequence[bool], refused: Sequence[bool]) -> Refusal:
+    """Precision and recall with their intervals; precision of nothing refused is a mean of nothing."""
+    both = list(zip(answerable, refused, strict=True))
+    precision = mean([float(not answer) for answer, refusing in both if refusing])
+    return Refusal(precision, mean([float(refusing) for answer, refusing in both if not answer]))
 
 
-def _bootstrap(columns: Sequence[Any], number: Callable[[Sequence[Any]], float], seed: int) -> Mean:
-    count = len(columns[0])
+def _bootstrap(found: NDArray[np.float64], seed: int) -> Mean:
+    count = len(found)
     if count == 0:
         return Mean(0.0, 0.0, 0.0, 0)
-    draw = np.random.default_rng(seed)
-    places = draw.integers(0, count, (SAMPLES, count))
-    drawn = [number([column[row] for column in columns]) for row in places]
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Mean(float(number(columns)), float(low), float(high), count)
+    places = np.random.default_rng(seed).integers(0, count, (SAMPLES, count))
+    low, high = np.quantile(found[places].mean(1), (0.025, 0.975))
+    return Mean(float(found.mean()), float(low), float(high), count)

@@ -72,7 +72,7 @@ def _told(picture: Picture) -> str:
     """Which fact the last token looks at most in the layer that chooses, and how much of its attention to facts that is."""
     layer, rows = next(iter(picture.layers.items()))
     share = max(rows[-1]) / max(sum(rows[-1]), 1e-9)
-    return f"{picture.title} {layer}, last token: {share:.2f} of its attention to facts is on {picture.facts[rows[-1].index(max(rows[-1]))]}"
+    return f"{picture.title}, {layer}, last token: {share:.2f} of its attention to facts is on {picture.facts[rows[-1].index(max(rows[-1]))]}"
 
 
 def _measured(world: World, question: str, part: str) -> dict[str, Any]:
