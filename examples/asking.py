@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from kblam import KBLaM, KnowledgeBase
+from kblam.errors import InputError
 from kblam.experiments.plots import draw_picture
 from kblam.experiments.sections import Picture
 
@@ -43,8 +44,11 @@ def run(name: str, cases: Sequence[Case], model: KBLaM | None = None) -> list[bo
     return marks
 
 
-def picture(name: str, cases: Sequence[Case], model: KBLaM | None = None) -> Path:
-    """Draw which facts each question's attention went to, as NAME.png beside this file; a notebook shows it too."""
+def picture(name: str, cases: Sequence[Case], model: KBLaM | None = None) -> Path | None:
+    """Draw which facts each question's attention went to, as NAME.png beside this file; a notebook shows it too.
+
+    Without matplotlib it says so and draws nothing.
+    """
     model = model or default_model()
     questions = [question for question, _ in cases]
     with model.attach(KnowledgeBase.from_file(HERE / f"{name}.jsonl")):
@@ -65,7 +69,11 @@ def picture(name: str, cases: Sequence[Case], model: KBLaM | None = None) -> Pat
         "",
         "share of attention",
     )
-    path = draw_picture(drawn, HERE)
+    try:
+        path = draw_picture(drawn, HERE)
+    except InputError as error:
+        print(error)
+        return None
     shell = sys.modules.get("IPython")
     if shell is not None and shell.get_ipython() is not None:
         shell.display.display(shell.display.Image(str(path)))
