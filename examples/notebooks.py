@@ -6,22 +6,24 @@ The scripts are the source; a notebook is never edited. Needs jupytext, nbclient
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
+METADATA: dict[str, Any] = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 NAMES = ("chemistry", "help_desk", "course")
 
 
 def notebook_of(script: Path) -> nbformat.NotebookNode:
     """The cells of a script, without what they print; the same script gives the same notebook."""
     notebook = jupytext.read(script, fmt="py:percent")
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    notebook.metadata = METADATA
     for number, cell in enumerate(notebook.cells):
         cell.id, cell.metadata = f"cell-{number}", {}
     return notebook
@@ -31,6 +33,7 @@ def run(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Run all cells in a new kernel; raises nbclient's CellExecutionError where one fails."""
     resources = {"metadata": {"path": str(HERE)}}
     made = NotebookClient(notebook, timeout=600, record_timing=False, resources=resources).execute()
+    made.metadata = METADATA  # without the version of the Python that ran it
     for cell in made.cells:
         if cell.cell_type == "code":  # warnings of the machine that it ran on
             cell.outputs = [item for item in cell.outputs if item.get("name") != "stderr"]

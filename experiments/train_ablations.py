@@ -1,6 +1,6 @@
 """Ablations that need training: each variant of an adapter is trained and measured, and one table says how they compare.
 
-Takes about twenty minutes of a core for each variant with the model that ships: `python train_ablations.py --help`.
+Takes about half an hour of a core for each variant with the model that ships: `python train_ablations.py --help`.
 """
 
 from __future__ import annotations
