@@ -14,7 +14,8 @@ from kblam.knowledge.aside import replace_file
 
 __all__ = ["BEGIN", "END", "index", "write_index"]
 
-BEGIN, END = "<!-- index: written by fill_readme.py -->", "<!-- end of index -->"
+BEGIN = "<!-- index: written by fill_readme.py -->"
+END = "<!-- end of index -->"
 
 
 def write_index(page: Path, summary: Path) -> None:
