@@ -95,6 +95,11 @@ def test_intervals_have_a_width_and_a_seed() -> None:
     assert mean([0.2, 0.4, 0.9]).low < 0.5 < mean([0.2, 0.4, 0.9]).high
 
 
+def test_an_interval_holds_its_mean() -> None:
+    drawn = [mean([mark] * count) for count in range(1, 200) for mark in (0.0, 1.0, 0.3)]
+    assert all(found.low <= found.value <= found.high for found in drawn)
+
+
 def test_refusal_is_a_detector() -> None:
     found = refusal([True, True, False, False], [False, True, True, False])
     assert (found.precision.value, found.recall.value) == (0.5, 0.5)

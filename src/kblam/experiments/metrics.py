@@ -93,7 +93,7 @@ def mean(numbers: Sequence[float], seed: int = 0) -> Mean:
     found = np.asarray(numbers, dtype=float)
     if len(found) and np.isin(found, (0.0, 1.0)).all():
         share = Share(int(found.sum()), len(found))
-        return Mean(share.value, *share.interval(), share.count)
+        return _held(share.value, *share.interval(), share.count)
     return _bootstrap(found, seed)
 
 
@@ -120,4 +120,9 @@ def _bootstrap(found: NDArray[np.float64], seed: int) -> Mean:
         return Mean(0.0, 0.0, 0.0, 0)
     places = np.random.default_rng(seed).integers(0, count, (SAMPLES, count))
     low, high = np.quantile(found[places].mean(1), (0.025, 0.975))
-    return Mean(float(found.mean()), float(low), float(high), count)
+    return _held(float(found.mean()), float(low), float(high), count)
+
+
+def _held(value: float, low: float, high: float, count: int) -> Mean:
+    """The mean with an interval that holds it, which rounding can deny (40 of 40 ends below 1)."""
+    return Mean(value, min(low, value), max(high, value), count)
