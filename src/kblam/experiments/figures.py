@@ -144,7 +144,7 @@ def _notes(world: World) -> list[str]:
     notes = [
         "Token F1, ROUGE and similarity reward the sentence around a value too: what is said without knowledge shows how much. Token "
         "similarity is BERTScore's computation with the token vectors of all-MiniLM-L6-v2, without rescaling: texts that have nothing in "
-        "common do not get 0. In context answers a quarter of the questions."
+        "common do not get 0. In context and without knowledge a quarter of the questions is asked."
     ]
     if world.setting.model == "default":
         notes.append(

@@ -20,6 +20,10 @@ Record = dict[str, Any]
 """One question: its kind, what was said, whether it is right, and the metrics of it."""
 
 
+SPARSE = {IN_CONTEXT: 4, "no knowledge": 4}
+"""Ways that answer one in so many questions: each is a prompt of thousands of tokens, or the facts make no difference."""
+
+
 def values_held(text: str, facts: Sequence[Triple]) -> bool:
     """Whether the text holds the value of every fact."""
     return all(holds(text, fact.value) for fact in facts)
@@ -30,9 +34,7 @@ def answers(world: World, way: str, size: int, seed: int, kinds: Sequence[str]) 
     from kblam.experiments.ways import prepare
 
     def measure() -> dict[str, Any]:
-        questions = world.questions(size, seed, kinds)
-        if way == IN_CONTEXT:  # a prompt of thousands of tokens for each question
-            questions = questions[::4]
+        questions = world.questions(size, seed, kinds)[:: SPARSE.get(way, 1)]
         base = world.knowledge(size, seed)
         try:
             what = f"{way}, {size:,} facts, seed {seed}"
@@ -41,6 +43,7 @@ def answers(world: World, way: str, size: int, seed: int, kinds: Sequence[str]) 
             return {"left_out": str(reason)}
 
     conditions = world.about | {"way": way, "size": size, "seed": seed, "kinds": list(kinds)}
+    conditions |= {"every": SPARSE[way]} if way in SPARSE else {}
     found: dict[str, Any] = world.pieces.piece(f"answers {way} {size} {seed} {kinds[0]}", conditions, measure)
     return found
 

@@ -45,7 +45,8 @@ def draw_chart(chart: Chart, folder: Path) -> Path:
         elif chart.top is not None:
             axes.set_ylim(-0.03 * chart.top, 1.05 * chart.top)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+        if chart.lines:
+            axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         return _save(figure, folder / f"{chart.file}.png")
 
 
