@@ -36,18 +36,18 @@ from kblam.models.tensor_files import read_tensors, read_updates, save_updates
 
 __all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS_FILE = "adapter.safetensors"
 QUESTION_FILE = "question_encoder.safetensors"
 CONFIG_FILE = "adapter.json"
 EVIDENCE = (
-    "score", "entity named", "property named", "another property named", "lead over the entity's other rows", "masked score", "masked cosine",
-    "lead over the knowledge's other properties",
+    "score", "entity named", "property named", "another property named", "property of other things named",
+    "lead over the entity's other rows", "masked cosine", "masked lead over the entity's other rows",
+    "masked lead over the knowledge's other properties",
 )  # fmt: skip
-"""What speaks for the best row: its prior score; what the question names; and the same scores with the entity masked
-on both sides, so that only
-the property counts."""
-_UNCALIBRATED = (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""What speaks for the best row: its prior score; what the question names; and how well the question fits what the row says
+when the entity is masked on both sides, so that only property and value count."""
+_UNCALIBRATED = (0.5, *[0.0] * (len(EVIDENCE) - 1))
 _BLOCK = 1 << 16
 """Rows whose statistics are computed at once, so that a large knowledge base needs no second copy of itself."""
 
@@ -333,9 +333,6 @@ class Adapter(nn.Module):
         directory = Path(directory)
         adapter = cls(*_read_description(directory / CONFIG_FILE))
         tensors = read_tensors(directory / WEIGHTS_FILE)
-        if (weight := tensors.get("refusal_weight")) is not None and weight.dim() == 1 and len(weight) < len(EVIDENCE):
-            # Calibrated before the later kinds of evidence were known.
-            tensors["refusal_weight"] = nn.functional.pad(weight, (0, len(EVIDENCE) - len(weight)))
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
