@@ -103,9 +103,9 @@ class Reader:
             mentions[index] = found
         texts = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
         masked = torch.nn.functional.normalize(self.encode(texts, self.question_encoder), dim=-1)
-        bonuses = self._bonuses(
-            questions, [sorted({row for each in found for row in each.rows}) for found in mentions], masked
-        )
+        named = [sorted({row for each in found for row in each.rows}) for found in mentions]
+        named = [self._likely_first(question, rows) for question, rows in zip(embedding, named, strict=True)]
+        bonuses = self._bonuses(questions, named, masked)
         return Reading(tuple(questions), embedding, masked, tuple(mentions), bonuses, len(self.latents))
 
     def _near(self, questions: Sequence[str], embedding: Tensor, which: Sequence[int]) -> list[tuple[Mention, ...]]:
@@ -118,6 +118,12 @@ class Reader:
             mention = near_mention(questions[index], rows, self.names)
             found.append(() if mention is None else (mention,))
         return found
+
+    def _likely_first(self, question: Tensor, rows: list[int]) -> list[int]:
+        """The rows, those that the question (D,) resembles most first if they are too many for all to be read."""
+        if len(rows) <= MOST_STATED:
+            return rows
+        return [rows[at] for at in self._prior(question, rows).argsort(descending=True).tolist()]
 
     def _bonuses(
         self, questions: Sequence[str], named: Sequence[Sequence[int]], masked: Tensor
@@ -146,7 +152,7 @@ class Reader:
         stated = self._stated([row for rows in read for row in rows])
         assert self.adapter.beta_key is not None
         scale, scores = self.adapter.beta_key[0], []
-        for question, rows, vectors in zip(masked, named, stated.split([len(rows) for rows in read]), strict=True):
+        for question, rows, vectors in zip(masked, named, torch.split(stated, [len(rows) for rows in read]), strict=True):
             found = scale * (vectors @ question)
             rest = len(rows) - len(found)
             scores.append(torch.cat([found, found.min().expand(rest)]) if rest else found)

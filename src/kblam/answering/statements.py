@@ -15,6 +15,8 @@ __all__ = ["Statements", "statement"]
 
 MOST_KEPT = 8192
 """Statements whose embeddings are kept."""
+LONGEST_VALUE = 160
+"""Characters of a value that are read to tell what kind of value it is."""
 MOST_PROPERTIES = 256
 """So many of the commonest properties are weighed against a row's own."""
 SILENT = 0.5
@@ -22,8 +24,8 @@ SILENT = 0.5
 
 
 def statement(name: str, value: str = "") -> str:
-    """What a fact says without the name of the thing: the property, and its value if given."""
-    return f"the {name} of it is {value}" if value else f"the {name} of it"
+    """What a fact says without the name of the thing: the property, and the beginning of its value if given."""
+    return f"the {name} of it is {value[:LONGEST_VALUE]}" if value else f"the {name} of it"
 
 
 class Statements:
