@@ -35,8 +35,8 @@ class LowRankPlan:
     """Entities whose rows a step's questions are told apart from."""
     themes: int = 10
     """Kinds of thing these entities are, so that most rows are properties easily taken for each other."""
-    rank: int = 16
-    rate: float = 1e-3
+    rank: int = 32
+    rate: float = 8e-4
     warmup: int = 20
     paraphrased: float = 0.85
     seed: int = 0

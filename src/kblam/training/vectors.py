@@ -20,7 +20,7 @@ __all__ = ["TRAINED", "Schedule", "VectorTraining", "rates", "train_vectors"]
 
 OPENING_SPEED = 8.0
 """The opening of value slots is one vector of unit size among matrices of small numbers, and must get as far as they."""
-TRAINED = ("key_", "value_", "query_", "null_")
+TRAINED = ("key_", "value_", "query_", "low_rank_query", "null_")
 """What the names of the trained tensors begin with."""
 
 
@@ -47,6 +47,10 @@ class Schedule:
         """The rate of a step, counted from 0, as a share of the highest."""
         falling = max(0.02, (self.steps - step) / self.steps) if self.decay else 1.0
         return min((step + 1) / self.warmup, falling)
+
+    def seed_of(self, step: int) -> str:
+        """What decides the questions of a step."""
+        return f"{self.seed}/{step}"
 
 
 class VectorTraining:
@@ -86,7 +90,7 @@ class VectorTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = group["speed"] * schedule.rate * schedule.scale(step)
         count = schedule.batch * schedule.accumulate * processes.count
-        picked = self.lessons.pick(schedule.mixture, count, step / schedule.steps, f"{schedule.seed}/{step}")
+        picked = self.lessons.pick(schedule.mixture, count, step / schedule.steps, schedule.seed_of(step))
         mine = range(processes.rank, count, processes.count)
         parts = [mine[at : at + schedule.batch] for at in range(0, len(mine), schedule.batch)]
         exercises = [self.lessons.exercise(picked, part, self.base.device) for part in parts]
