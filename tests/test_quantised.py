@@ -18,7 +18,7 @@ from kblam.models.pretrained import SHIPPED, load_pretrained
 from kblam.training.lessons import Lessons
 from kblam.training.run import train
 
-installed = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs pip install bitsandbytes")
+installed = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
 WIDTH = 64
 """Of the model: bitsandbytes takes blocks of 64 weights, and is wrong about narrower ones on a CPU."""
 CLOSE = {"8bit": 0.02, "4bit": 0.15}
@@ -86,5 +86,5 @@ def test_without_bitsandbytes(
     given = ["--dataset", str(folder / "data"), "--N", "8", "--output", str(output), "--precision", precision]
     assert main(["train", *given]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"--precision {precision} needs bitsandbytes: run pip install bitsandbytes" in line
+    assert f"--precision {precision} needs bitsandbytes: run pip install 'kblam[quantised]'" in line
     assert not list(tmp_path.iterdir())

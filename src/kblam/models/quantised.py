@@ -22,7 +22,7 @@ def quantisation(precision: str) -> Any:
     """
     if find_spec("bitsandbytes") is None:
         raise ModelError(
-            f"--precision {precision} needs bitsandbytes: run pip install bitsandbytes, or choose --precision bfloat16"
+            f"--precision {precision} needs bitsandbytes: run pip install 'kblam[quantised]', or choose --precision bfloat16"
         )
     from transformers import BitsAndBytesConfig
 

@@ -123,6 +123,10 @@ def _check_unfinished(checkpoint: Path) -> None:
 
 def _prior(adapter: Adapter, data: TrainingData, options: Options, processes: Processes) -> None:
     how, console = options.reading(data.encoder.name), Console(stderr=True)
+    if how == "shipped" and processes.rank == 0:
+        console.print(
+            "Questions are read as the shipped adapter reads them; --prior encoder learns it anew.", soft_wrap=True
+        )
     device = adapter.key_weight.device
     adapter.requires_grad_(False).cpu()
     with Bar(console=console, transient=True, disable=not console.is_terminal or processes.rank > 0) as bar:
