@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_training import WIDTH, WordsEncoder, logged, steps, tiny_options
 
+from kblam.errors import InputError
 from kblam.models.adapter import Adapter
 from kblam.models.pretrained import load_pretrained
 from kblam.training.run import train, work_folder
@@ -55,6 +57,10 @@ def test_stages_can_be_left_out(folder: Path) -> None:
     after = Adapter.load(again.output)
     assert after.question_key is not None and torch.equal(after.question_key, adapter.question_key)
     assert not torch.equal(after.key_weight, adapter.key_weight)
+    other = WordsEncoder()
+    other.name = "letters"
+    with pytest.raises(InputError, match="by words, not by letters: use --encoder_spec words"):
+        train(tiny_options(folder, "other", adapter=options.output), encoder=other)
 
 
 def test_one_file_is_divided_by_entity(folder: Path) -> None:

@@ -137,7 +137,8 @@ def _prior(adapter: Adapter, data: TrainingData, options: Options, processes: Pr
 
         learn_to_read(adapter, data.train, data.encoder, data.cache, how, options.prior_steps, options.seed, report)
     adapter.to(device)
-    adapter.provenance["reads questions by"] = how
+    if how != "kept":
+        adapter.provenance["reads questions by"] = how
     processes.copy_first(
         [*adapter.parameters(), *(matrix for update in adapter.question_updates.values() for matrix in update)]
     )

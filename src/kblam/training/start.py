@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.prompts import chat_prompt
-from kblam.errors import ModelError
+from kblam.errors import InputError, ModelError
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import DEFAULT_MODEL, load_pretrained
@@ -43,9 +43,18 @@ def base_width(base: PreTrainedModel) -> int:
 def first_adapter(
     options: Options, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, data: TrainingData
 ) -> Adapter:
-    """A new adapter, or the one to go on from."""
+    """A new adapter, or the one to go on from.
+
+    Raises InputError when that one was trained on another encoder's vectors.
+    """
     if options.adapter is not None:
-        return Adapter.load(options.adapter).to(base.device)
+        known = Adapter.load(options.adapter)
+        if known.config.encoder != data.encoder.name:
+            raise InputError(
+                f"the adapter in {options.adapter} reads embeddings by {known.config.encoder}, not by "
+                f"{data.encoder.name}: use --encoder_spec {known.config.encoder}"
+            )
+        return known.to(base.device)
     layers = options.layers(int(base.config.get_text_config().num_hidden_layers))
     embeddings: Any = base.get_input_embeddings()
     table: Tensor = embeddings.weight
