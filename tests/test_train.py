@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import WIDTH, WordsEncoder, logged, steps, tiny_options
+from tiny_training import WIDTH, WordsEncoder, logged, steps, tiny_options, vector_training
 
 from kblam.errors import InputError
 from kblam.models.adapter import Adapter
 from kblam.models.pretrained import load_pretrained
-from kblam.training.run import train, work_folder
+from kblam.training.lessons import Lessons
+from kblam.training.run import VALIDATION_ROWS, _share_null, train, work_folder
 
 ENCODER = WordsEncoder()
 
@@ -74,3 +75,23 @@ def test_low_rank_query_heads_are_trained_and_written(folder: Path) -> None:
     adapter = Adapter.load(options.output)
     assert adapter.query_weight is None and adapter.low_rank_query is not None
     assert adapter.low_rank_query.up.abs().sum() > 0
+
+
+def test_the_null_row_is_set_anew_when_the_query_counts_for_less(lessons: Lessons) -> None:
+    run = vector_training(lessons, rate=1e-2)
+    for step in range(6):
+        run.step(step)
+    offset = run.adapter.null_offset
+    assert offset is not None
+    with torch.no_grad():
+        offset[0] -= 100.0
+    assert run.measure(lessons, VALIDATION_ROWS, 60, seed="share")["refusal"] == 0.5
+    _share_null(run, lessons, 60)
+    best = run.measure(lessons, VALIDATION_ROWS, 60, seed="share")["refusal"]
+    for other in (-3.0, -1.0, 1.0, 3.0):
+        with torch.no_grad():
+            offset[0] += other
+        assert run.measure(lessons, VALIDATION_ROWS, 60, seed="share")["refusal"] <= best
+        with torch.no_grad():
+            offset[0] -= other
+    assert best > 0.5

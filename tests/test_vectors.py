@@ -63,3 +63,14 @@ def test_low_rank_query_heads_learn(lessons: Lessons) -> None:
     for _ in range(12):
         last = run.step(1)["retrieval"]
     assert last < first and run.adapter.low_rank_query is not None and run.adapter.low_rank_query.up.abs().sum() > 0
+
+
+def test_margins_are_those_that_refusal_is_counted_by(lessons: Lessons) -> None:
+    run = vector_training(lessons, rate=1e-2)
+    for step in range(4):
+        run.step(step)
+    found = run.margins(lessons, 40, 30, "x")
+    assert found is not None
+    margins, answerable = found
+    accepted, refused = (margins[answerable] >= 0).float().mean(), (margins[~answerable] < 0).float().mean()
+    assert run.measure(lessons, 40, 30, seed="x")["refusal"] == pytest.approx(float(accepted + refused) / 2)

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import Progress as Bar
 
@@ -206,6 +207,27 @@ def _share_retrieval(training: VectorTraining, validation: Lessons, count: int) 
     best = next(share for share in SHARES if tried[share] >= max(tried.values()) - CLOSE)
     take(best)
     adapter.provenance["share of the model's own query"] = best
+    _share_null(training, validation, count)
+
+
+def _share_null(training: VectorTraining, validation: Lessons, count: int) -> None:
+    """Set the null row's offset at the retrieval layer anew: with less of the query the rows' scores are others.
+
+    The offset is the one at which most questions are on their side, in balanced accuracy.
+    """
+    found, offset = training.margins(validation, VALIDATION_ROWS, count, "share"), training.adapter.null_offset
+    if found is None or offset is None:
+        return
+    margins, answerable = found
+    if answerable.all() or not answerable.any():
+        return
+    # A threshold between two neighbours in order; what lies above it counts as answered.
+    order = margins.sort().values
+    between = (order[1:] + order[:-1]) / 2
+    answered = (margins > between[:, None]).float()
+    right = answered[:, answerable].mean(1) + 1 - answered[:, ~answerable].mean(1)
+    with torch.no_grad():
+        offset[0] += between[right.argmax()]
 
 
 def _validate(training: VectorTraining, validation: Lessons, progress: Progress, record: Record) -> None:
