@@ -66,7 +66,7 @@ def main() -> None:
     definitions = [(text, name) for text, _, name in (row.partition("\t") for row in rows)]
     plan = LowRankPlan(steps=options.steps, seed=options.seed)
     updates, _ = train_question_encoder(
-        load_sentence_model(ENCODER), encoder, practice, plan, lambda *line: log.append(line), definitions
+        load_sentence_model(ENCODER), practice, plan, lambda *line: log.append(line), definitions
     )
     adapter = Adapter(
         AdapterConfig(ENCODER, 384, "default", (1, 2, 3), retrieval_layer=1, quote_rows=1, check_quotes=True, **SHAPE)  # type: ignore[arg-type]

@@ -152,7 +152,9 @@ class Reader:
         stated = self._stated([row for rows in read for row in rows])
         assert self.adapter.beta_key is not None
         scale, scores = self.adapter.beta_key[0], []
-        for question, rows, vectors in zip(masked, named, torch.split(stated, [len(rows) for rows in read]), strict=True):
+        for question, rows, vectors in zip(
+            masked, named, torch.split(stated, [len(rows) for rows in read]), strict=True
+        ):
             found = scale * (vectors @ question)
             rest = len(rows) - len(found)
             scores.append(torch.cat([found, found.min().expand(rest)]) if rest else found)

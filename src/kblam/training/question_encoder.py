@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kblam.answering.statements import statement
-from kblam.knowledge import Encoder, Triple
+from kblam.knowledge import Triple
 from kblam.knowledge.sentence_model import SentenceModel
 from kblam.synthesis.properties import PROPERTIES
 from kblam.synthesis.questions import ask_about
@@ -58,7 +58,6 @@ class LowRankPlan:
 
 def train_question_encoder(
     model: SentenceModel,
-    encoder: Encoder,
     practice: Practice,
     plan: LowRankPlan,
     report: Callable[[int, float], None],
