@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_endpoint import Endpoint, open_endpoint
+from fake_chat import Endpoint, open_endpoint
 
 from kblam.cli import main
 from kblam.experiments.judge import parse_score

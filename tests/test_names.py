@@ -31,6 +31,8 @@ def found(names: Names, question: str) -> list[str]:
         ("the capital of the USA", ["USA"]),
         ("the capital of the U.S.", ["U.S."]),
         ("Does the sun have a capital?", ["the sun"]),
+        ("Regarding Guinea: which city is its seat of government?", ["Guinea"]),
+        ("Take Guinea and tell me its capital.", ["Guinea"]),
         ("", []),
         ("?!", []),
     ],
@@ -46,6 +48,7 @@ def test_names_are_found_in_any_case_and_script(names: Names, question: str, exp
         "the capital of Guinea-Bissau",
         "the capital of the Democratic Republic of the Congo",
         "Who designed C#?",
+        "the capital of Guinea VValley",
         "Guineans",
     ],
 )
@@ -122,3 +125,15 @@ def test_a_version_counts_its_properties_for_itself() -> None:
     before = Names(facts)
     after = before.changed([*facts, Triple("Peru", "area", "x")], [1])
     assert dict(before.properties) == {"capital": 1} and dict(after.properties) == {"capital": 1, "area": 1}
+
+
+def test_properties_of_other_things_are_noticed() -> None:
+    names = Names(
+        [Triple("Peru", "capital", "Lima"), Triple("Otus", "soil type", "clay"), Triple("蒙古", "首都", "乌兰巴托")]
+    )
+    for text in ("Which Soil  Type has it?", "the capital", "它的首都在哪里"):
+        assert names.names_a_property(text)
+    for text in ("Which soil has it?", "What types are there?", "the capitals", ""):
+        assert not names.names_a_property(text)
+    later = names.changed([Triple("Peru", "flag", "red"), *names._triples[1:]], [0])
+    assert later.names_a_property("the flag of it") and not names.names_a_property("the flag of it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from kblam.synthesis.asking import KINDS, ask_by_alias, ask_misspelt, ask_openly
 from kblam.synthesis.dataset import Entry, find_dataset, read_dataset, read_questions, write_dataset
 from kblam.synthesis.diversity import diversity
 from kblam.synthesis.making import HELD_OUT, Recipe, make_dataset
-from kblam.synthesis.questions import Question
+from kblam.synthesis.questions import Question, misspell
 
 TRAIN, VALIDATION = make_dataset(Recipe(facts=3000, validation=600, seed=3))
 
@@ -75,6 +76,16 @@ def test_a_misspelt_name_is_nobody_elses() -> None:
     every = frozenset(ask_misspelt(Triple("Zemblan", "size", "5"), draw, frozenset()).text for _ in range(60))  # type: ignore[union-attr]
     assert len(every) > 5
     assert ask_misspelt(Triple("AI", "size", "5"), draw, frozenset()) is None
+
+
+def test_slips_of_the_pen_leave_digits_and_first_letters_alone() -> None:
+    draw = random.Random(0)
+    for name in ("Belta-9599", "Halrel Valley", "New PS", "ZITRG"):
+        wrong = {misspell(name, draw) for _ in range(40)} - {name}
+        assert wrong
+        assert {re.sub(r"\D", "", each) for each in wrong} == {re.sub(r"\D", "", name)}
+        assert {each[0] for each in wrong} == {name[0]}
+    assert misspell("Fa-8472", draw) == "Fa-8472"
 
 
 def test_another_name_is_asked_and_the_name_is_answered() -> None:

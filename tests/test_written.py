@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_endpoint import Endpoint, open_endpoint
+from fake_chat import Endpoint, open_endpoint
 
 from kblam.cli import main
 from kblam.errors import KnowledgeError
+from kblam.knowledge import Triple
 from kblam.knowledge.endpoint import open_client
 from kblam.synthesis.dataset import read_dataset
-from kblam.synthesis.written import parse_reply, write_facts
+from kblam.synthesis.making import Recipe
+from kblam.synthesis.written import Bill, Written, parse_reply, write_facts
+from kblam.synthesize import _split
+
+SECONDS = 1.0
+"""The client waits so long for an answer."""
 
 
 def entity(name: str, *properties: str) -> dict[str, Any]:
@@ -43,7 +53,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
 @pytest.fixture
 def ask(endpoint: Endpoint, tmp_path: Path) -> Callable[..., Any]:
     def ask(facts: int = 24, retries: int = 0, **options: Any) -> Any:
-        client = open_client("m", endpoint.address, "").with_options(max_retries=retries)
+        client = open_client("m", endpoint.address, "").with_options(max_retries=retries, timeout=SECONDS)
         return write_facts(client, "m", tmp_path / "replies.jsonl", facts, workers=options.pop("workers", 1), **options)
 
     return ask
@@ -86,7 +96,26 @@ def test_malformed_replies_are_counted_and_skipped(endpoint: Endpoint, ask: Call
     assert written.bill.malformed == 1 and len(written.facts) == 24
 
 
-@pytest.mark.parametrize("failure", [429, 500, 503, "drop", {"choices": []}, {"strange": True}])
+NO_TEXT = {
+    "id": "1",
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": None}}],
+}
+FAILURES = [
+    429,
+    500,
+    503,
+    "drop",
+    "hang",
+    b"<html>busy</html>",
+    b'{"choices": [',
+    {"choices": []},
+    {"strange": True},
+    NO_TEXT,
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
 def test_failures_are_counted_and_others_go_on(endpoint: Endpoint, ask: Callable[..., Any], failure: Any) -> None:
     endpoint.script = [failure]
     written = ask(24)
@@ -140,6 +169,50 @@ def test_the_command(endpoint: Endpoint, tmp_path: Path, capsys: pytest.CaptureF
     assert len(train) + len(validation) == 120 and validation
     assert not {entry.fact.entity for entry in train} & {entry.fact.entity for entry in validation}
     assert {question.kind for entry in train for question in entry.questions} >= {"plain", "paraphrased", "two"}
+
+
+def test_azure(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "azure-key")
+    address = endpoint.address.removesuffix("/v1")
+    given = ["--facts", "20", "--validation", "4", "--endpoint_url", address, "--model_name", "mine"]
+    assert main(["synthesize", "--output", str(tmp_path / "data"), *given]) == 0
+    request = endpoint.requests[0]
+    assert request["path"].startswith("/openai/deployments/mine/chat/completions?api-version=")
+    assert request["headers"]["api-key"] == "azure-key"
+
+
+def test_a_killed_run_goes_on_without_paying_twice(endpoint: Endpoint, tmp_path: Path) -> None:
+    """The second reply never comes; the process dies while it waits, and the first reply is there."""
+    endpoint.script = [good(1), *["hang"] * 20]
+    output = ["--output", str(tmp_path / "data"), "--facts", "20", "--validation", "4", "--workers", "1"]
+    command = ["synthesize", *output, "--endpoint_url", endpoint.address, "--model_name", "m"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kblam", *command], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    journal = tmp_path / "data.replies.jsonl"
+    deadline = time.monotonic() + 60
+    while len(endpoint.requests) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "data").exists() and len(journal.read_bytes().splitlines()) == 1
+    endpoint.script.clear()
+    paid = len(endpoint.requests)
+    assert main(command) == 0
+    about = json.loads((tmp_path / "data" / "dataset.json").read_text(encoding="utf-8"))
+    assert about["bill"]["kept"] == 1 and about["bill"]["requests"] == len(endpoint.requests) - paid == 1
+
+
+def test_the_halves_share_neither_entity_nor_a_property_kept_for_validation() -> None:
+    facts = [Triple(f"Thing {number}", f"kind {number % 200}", "x") for number in range(2000)]
+    bill = Bill(1, 0, 0, 0, 1, 1, None)
+    train, validation = _split(Written(facts, {}, bill), Recipe(facts=1900, validation=100))
+    properties = [{entry.fact.property for entry in half} for half in (train, validation)]
+    assert not {entry.fact.entity for entry in train} & {entry.fact.entity for entry in validation}
+    assert properties[1] - properties[0] and len(train) + len(validation) == 2000
+    assert len(properties[1] - properties[0]) == len({f"kind {number}" for number in range(200)} - properties[0])
 
 
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

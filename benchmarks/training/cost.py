@@ -49,6 +49,13 @@ def main() -> None:
     parser.add_argument("--B", type=int, default=Options.B)
     parser.add_argument("--tokens", type=int, default=50, help="of a prompt with its answer")
     parser.add_argument("--width", type=int, default=384, help="of the encoder's vectors")
+    parser.add_argument("--query_rank", type=int, default=0, help="as of kblam train (0)")
+    parser.add_argument(
+        "--base_bits",
+        type=float,
+        default=16,
+        help="a weight of its layers: 16, or 8 or 4.5 with --precision 8bit or 4bit (16)",
+    )
     options = parser.parse_args()
     for name, config in SHAPES.items():
         with torch.device("meta"):
@@ -66,13 +73,20 @@ def main() -> None:
                     head,
                     config.hidden_size,
                     slot_layers=Options().slot_layers(layers),
+                    query_rank=options.query_rank,
                 )
             )
         parameters, trained = (sum(tensor.numel() for tensor in model.parameters()) for model in (base, adapter))
+        inside = sum(tensor.numel() for tensor in base.model.layers.parameters())  # the rest is never quantised
         tokens, above = options.B * options.tokens, config.num_hidden_layers - layers[0]
         activations = tokens * above * bytes_a_token(config)
         logits = tokens * config.vocab_size * (2 + 4 + 4 + 4)  # bfloat16, float32, their softmax, its gradient
-        memory = {"base": 2 * parameters, "adapter": 16 * trained, "activations": activations, "logits": logits}
+        memory = {
+            "base": options.base_bits / 8 * inside + 2 * (parameters - inside),
+            "adapter": 16 * trained,
+            "activations": activations,
+            "logits": logits,
+        }
         work = 2 * parameters * tokens * (1 + above / config.num_hidden_layers)
         parts = ", ".join(f"{part} {size / 1e9:.1f}" for part, size in memory.items())
         print(

@@ -12,9 +12,11 @@ import torch
 from train_base import new_model
 from transformers import PreTrainedTokenizerFast
 
+from kblam.evaluation.suite import choose_questions
 from kblam.knowledge import load_encoder
 from kblam.models.adapter import Adapter
 from kblam.synthesis.facts import HELD_OUT_THEMES, make_facts, split_properties
+from kblam.synthesis.making import Recipe, make_dataset
 from kblam.training.prior import calibrate_refusal
 from kblam.training.questions import Exam, make_exam
 
@@ -38,7 +40,7 @@ def joined_adapter() -> Adapter:
     adapter.question_updates = reading.question_updates
     with torch.no_grad():
         adapter.query_weight[0] *= RETRIEVAL_SHARE
-    chance, truth = calibrate_refusal(adapter, [mixed_exam()], load_encoder("all-MiniLM-L6-v2"))
+    chance, truth = calibrate_refusal(adapter, [mixed_exam(), dataset_exam()], load_encoder("all-MiniLM-L6-v2"))
     adapter.provenance = {
         **adapter.provenance,
         **reading.provenance,
@@ -54,8 +56,8 @@ def mixed_exam() -> Exam:
     """Half about themes that reading was not trained on, half about those it was, in one knowledge base."""
     unseen = [item for item in split_properties(held_out=True) if item.theme in HELD_OUT_THEMES]
     halves = [
-        make_exam(make_facts(2500, 31, properties=unseen, other_scripts=0.06), 31, 600),
-        make_exam(make_facts(3500, 32, properties=split_properties(False), other_scripts=0.06), 32, 600),
+        make_exam(make_facts(4000, 31, properties=unseen, other_scripts=0.06), 31, 1000),
+        make_exam(make_facts(5000, 32, properties=split_properties(False), other_scripts=0.06), 32, 1000),
     ]
     facts = {fact.identity: fact for half in halves for fact in half.facts}
     asked = [
@@ -65,6 +67,15 @@ def mixed_exam() -> Exam:
         if answerable == (question.facts[0] in facts)
     ]
     return Exam(tuple(facts.values()), tuple(item for item, _ in asked), tuple(known for _, known in asked))
+
+
+def dataset_exam() -> Exam:
+    """What `kblam synthesize` asks to validate on: half of the properties held out, aliases and slips of the pen."""
+    _, entries = make_dataset(Recipe(facts=100, validation=4000, seed=31))
+    kinds = ("plain", "paraphrased", "misspelt", "alias", "unanswerable")
+    questions = [item for item in choose_questions(entries, 400, 31) if item.kind in kinds]
+    facts = tuple(entry.fact for entry in entries)
+    return Exam(facts, tuple(questions), tuple(bool(item.facts) for item in questions))
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Train how the shipped adapter reads questions: `python recipes/default_model/train_reading.py`.
 
 First low-rank updates of the sentence encoder, then maps of what it makes of a question. Nothing here sees a property
-or a theme that is held out, nor a question of benchmarks/real_world. Writes `runs/practice.pt`, `runs/reading/`.
+or a theme that is held out, nor a question of benchmarks/real_world. Reads `runs/definitions.tsv` (definitions.py). Writes
+`runs/practice.pt`, `runs/reading/`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def main() -> None:
     """The whole run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facts", type=int, default=14_000)
-    parser.add_argument("--steps", type=int, default=1000, help="of the encoder's updates")
+    parser.add_argument("--steps", type=int, default=700, help="of the encoder's updates")
     parser.add_argument("--map-steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -61,9 +62,11 @@ def main() -> None:
         RUNS.mkdir(exist_ok=True)
         practice.save(cache)
     log: list[tuple[int, float]] = []
-    plan = LowRankPlan(steps=options.steps, rank=32, rate=8e-4, seed=options.seed)
+    rows = (RUNS / "definitions.tsv").read_text(encoding="utf-8").splitlines()
+    definitions = [(text, name) for text, _, name in (row.partition("\t") for row in rows)]
+    plan = LowRankPlan(steps=options.steps, seed=options.seed)
     updates, _ = train_question_encoder(
-        load_sentence_model(ENCODER), encoder, practice, plan, lambda *line: log.append(line)
+        load_sentence_model(ENCODER), practice, plan, lambda *line: log.append(line), definitions
     )
     adapter = Adapter(
         AdapterConfig(ENCODER, 384, "default", (1, 2, 3), retrieval_layer=1, quote_rows=1, check_quotes=True, **SHAPE)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ __all__ = ["main"]
 
 EXAMPLE = """example:
   kblam train
+  kblam train --prior encoder --total_steps 300
   kblam train --resume --output output
   kblam train --dataset synthetic_data --N 120000 --B 20 --total_steps 601 --encoder_spec all-MiniLM-L6-v2 --use_data_aug
   torchrun --standalone --nproc_per_node 2 train.py --model meta-llama/Llama-3.2-1B-Instruct --precision bfloat16
@@ -108,7 +109,7 @@ _FLAGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         _text("--dataset_dir", None, "DIR", "a folder in which NAME or NAME.json is looked for"),
         _number("--N", 13_000, "facts of the dataset that are used, the first ones (13,000)"),
         _text("--model --hf_model_spec", "default", "NAME", "the base model, which stays as it is: default, a Hugging Face folder or hub name"),
-        _text("--precision", "auto", "TYPE", "of the base: auto (as it is stored), bfloat16 or float32"),
+        _text("--precision", "auto", "TYPE", "of the base: auto (as it is stored), bfloat16, float32, or 8bit or 4bit, which need pip install 'kblam[quantised]'"),
         _text("--adapter", None, "DIR", "go on from this adapter instead of a new one"),
         _text("--output --model_save_dir", "output", "DIR", "the model directory to write (output); checkpoints and logs are in DIR.training"),
         _text("--resume", None, "DIR", "go on with the run that was to write DIR (or --output)", nargs="?", const=""),
@@ -133,8 +134,8 @@ _FLAGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         _number("--validate_every", 50, "steps between two measurements on the validation half (50)"),
         _number("--save_every", 100, "steps between two checkpoints (100)"),
         _number("--patience", 8, "measurements without a better loss before training stops (8)"),
-        _text("--prior", "maps", "HOW", "what learns to read questions: maps of their embeddings (default), or the encoder itself, which takes longer"),
-        _number("--prior_steps", 600, "steps in which reading questions is learnt, before (600)"),
+        _text("--prior", None, "HOW", "how questions are read: shipped (as the shipped adapter does; default with all-MiniLM-L6-v2), encoder (trains the encoder for questions) or maps (of its embeddings; default with others)"),
+        _number("--prior_steps", 600, "steps in which reading questions is learnt, before, unless it is shipped (600)"),
         _text("--stages", ("prior", "vectors", "calibration"), "STAGE", "some of prior, vectors, calibration", nargs="+"),  # type: ignore[arg-type]
     ],
     "questions": [
@@ -149,6 +150,7 @@ _FLAGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         _number("--retrieval_layer", None, "first layer with knowledge, which chooses the rows (a third of the way up)"),
         _number("--kb_token_layer_frequency", None, "knowledge enters each N-th layer from there on (1 up to 8 layers, else 3)"),
         _number("--top_k", 24, "facts attended to behind the retrieval layer while training (24)"),
+        _number("--query_rank", 0, "rank of the query heads, as updates of the model's own query projection, which saves memory in wide models; 0 gives each layer a whole matrix (0)"),
         _choice("--value_slots", True, "let the tokens of chosen values enter as vectors too, so that they are said exactly (default)"),
         _choice("--length_invariance", False, "shift knowledge scores by log 100 - log facts, the paper's C"),
         _number("--retrieval_weight", 0.5, "of the retrieval layer's loss, beside the answer's (0.5)", float),

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from kblam.answering.clauses import about_all, clauses
-from kblam.answering.known_properties import KnownProperties
 from kblam.answering.names import Mention, Names, asked_property
 from kblam.answering.near_names import near_mention
+from kblam.answering.statements import Statements, statement
 from kblam.answering.vectors import read_rows, reread_rows
 from kblam.attention.latent import Latents
 from kblam.attention.topk import gather, gather_rows, select
@@ -29,6 +29,10 @@ __all__ = ["Reader", "Reading", "follow"]
 
 RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
+MOST_STATED = 64
+"""Rows of one question that are read without their names."""
+LONELY = 0.3
+"""Masked lead of the only row of an entity, as a cosine: about that of a right row."""
 CERTAIN = 0.95
 """Least confidence in a row whose entity and property the question names."""
 
@@ -41,7 +45,7 @@ class Reading:
     embedding: Tensor
     """(n, D)."""
     masked: Tensor
-    """(n, D): the questions with `it` in place of the names in them."""
+    """(n, D) of length one: the questions with `it` in place of the names in them."""
     mentions: tuple[tuple[Mention, ...], ...]
     """The names in each question."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
@@ -67,7 +71,7 @@ class Reader:
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
         self.names = Names(snapshot.triples)
-        self._properties = KnownProperties(self.encode)
+        self._statements = Statements(lambda texts: self.encode(texts, self.question_encoder))
         self.latents: Latents = read_rows(adapter, snapshot, coarse)
 
     def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
@@ -98,12 +102,11 @@ class Reader:
         for index, found in zip(nameless, self._near(questions, embedding, nameless), strict=True):
             mentions[index] = found
         texts = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
-        masked = self.encode(texts, self.question_encoder)
-        bonuses = []
-        for index, (question, found) in enumerate(zip(questions, mentions, strict=True)):
-            rows = sorted({row for mention in found for row in mention.rows})
-            bonuses.append(self._bonus(question, rows, masked[index, None]))
-        return Reading(tuple(questions), embedding, masked, tuple(mentions), tuple(bonuses), len(self.latents))
+        masked = torch.nn.functional.normalize(self.encode(texts, self.question_encoder), dim=-1)
+        named = [sorted({row for each in found for row in each.rows}) for found in mentions]
+        named = [self._likely_first(question, rows) for question, rows in zip(embedding, named, strict=True)]
+        bonuses = self._bonuses(questions, named, masked)
+        return Reading(tuple(questions), embedding, masked, tuple(mentions), bonuses, len(self.latents))
 
     def _near(self, questions: Sequence[str], embedding: Tensor, which: Sequence[int]) -> list[tuple[Mention, ...]]:
         """The misspelt name in each of these questions, if the rows that it resembles most have such a name."""
@@ -116,23 +119,53 @@ class Reader:
             found.append(() if mention is None else (mention,))
         return found
 
-    def _bonus(self, question: str, rows: list[int], masked: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows named and what is added to their scores; masked (1, D)."""
+    def _likely_first(self, question: Tensor, rows: list[int]) -> list[int]:
+        """The rows, those that the question (D,) resembles most first if they are too many for all to be read."""
+        if len(rows) <= MOST_STATED:
+            return rows
+        return [rows[at] for at in self._prior(question, rows).argsort(descending=True).tolist()]
+
+    def _bonuses(
+        self, questions: Sequence[str], named: Sequence[Sequence[int]], masked: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        """For each question the rows named and what is added to their scores; masked (n, D)."""
         bonus = self.adapter.name_bonus
-        if not rows or bonus is None:
-            return torch.empty(0, dtype=torch.long, device=masked.device), masked.new_empty(0)
-        hits = masked.new_tensor([float(self.names.named_property(question, row)) for row in rows])
-        alone = self._masked_scores(masked, rows)[0]
-        return torch.tensor(rows, device=masked.device), bonus[0] + bonus[1] * hits + bonus[2] * alone
+        if bonus is None:
+            return tuple((torch.empty(0, dtype=torch.long, device=masked.device), masked.new_empty(0)) for _ in named)
+        found = []
+        for question, rows, alone in zip(questions, named, self._stated_scores(masked, named), strict=True):
+            hits = masked.new_tensor([float(self.names.named_property(question, row)) for row in rows])
+            found.append(
+                (
+                    torch.tensor(rows, dtype=torch.long, device=masked.device),
+                    bonus[0] + bonus[1] * hits + bonus[2] * alone,
+                )
+            )
+        return tuple(found)
 
-    def _masked_scores(self, masked: Tensor, rows: Sequence[int]) -> Tensor:
-        """Prior scores of masked questions (n, D) with rows whose entity is masked too, (n, len(rows))."""
-        return self.adapter.prior_scores(masked, self._alone(rows))
+    def _stated_scores(self, masked: Tensor, named: Sequence[Sequence[int]]) -> list[Tensor]:
+        """How well each question without its names (n, D) fits what the rows it names say without theirs, (rows,) each.
 
-    def _alone(self, rows: Sequence[int]) -> Latents:
-        names = [self.snapshot.triples[row].property for row in rows]
-        values = gather(self.latents, torch.tensor([list(rows)], device=self.latents.mean.device)).values[0]
-        return self.adapter.latents(self._properties.embed(names), values.float())
+        Beyond `MOST_STATED` rows of one question, the others fit as badly as the worst.
+        """
+        read = [list(rows[:MOST_STATED]) for rows in named]
+        stated = self._stated([row for rows in read for row in rows])
+        assert self.adapter.beta_key is not None
+        scale, scores = self.adapter.beta_key[0], []
+        for question, rows, vectors in zip(
+            masked, named, torch.split(stated, [len(rows) for rows in read]), strict=True
+        ):
+            found = scale * (vectors @ question)
+            rest = len(rows) - len(found)
+            scores.append(torch.cat([found, found.min().expand(rest)]) if rest else found)
+        return scores
+
+    def _stated(self, rows: Sequence[int]) -> Tensor:
+        """(len(rows), D): what the rows say without the names of their entities."""
+        if not rows:
+            return torch.empty(0, self.adapter.config.encoder_width, device=self.adapter.key_weight.device)
+        triples = [self.snapshot.triples[row] for row in rows]
+        return self._statements.embed([statement(triple.property, triple.value) for triple in triples])
 
     def _prior(self, question: Tensor, rows: Sequence[int]) -> Tensor:
         """Prior scores of one question (D,) with some rows, (len(rows),)."""
@@ -152,19 +185,27 @@ class Reader:
     @torch.no_grad()
     def evidence(self, reading: Reading, rows: Sequence[int]) -> Tensor:
         """The features of `EVIDENCE` for one row per question, (n, len(EVIDENCE))."""
-        alone = self._alone(rows)
-        masked_scores = self.adapter.prior_scores(reading.masked, alone).diagonal()
-        cosines = torch.nn.functional.cosine_similarity(reading.masked, alone.keys)
-        features = torch.empty(len(rows), len(EVIDENCE), device=masked_scores.device)
-        own = [self.snapshot.triples[row].property for row in rows]
-        directions = self.adapter.beta_key[0] * self.adapter.read_question(reading.masked)[0]  # type: ignore[index]
-        leads = self._properties.lead(directions, own, self.names.properties)
-        for index, (text, row) in enumerate(zip(reading.texts, rows, strict=True)):
-            siblings = [other for other in self.names.siblings(row) if other != row]
-            score, *others = self._prior(reading.embedding[index], [row, *siblings]).unbind()
-            lead = score - torch.stack(others).mean() if others else score.new_zeros(())
-            flags = score.new_tensor(self._flags(text, reading.mentions[index], row))
-            features[index] = torch.stack([score, *flags, lead, masked_scores[index], cosines[index], leads[index]])
+        assert self.adapter.beta_key is not None
+        triples = [self.snapshot.triples[row] for row in rows]
+        families = [[row, *(other for other in self.names.siblings(row) if other != row)] for row in rows]
+        scale = self.adapter.beta_key[0]
+        leads = self._statements.lead(
+            scale * reading.masked, [triple.property for triple in triples], self.names.properties
+        )
+        features = torch.empty(len(rows), len(EVIDENCE), device=reading.masked.device)
+        for index, stated in enumerate(self._stated_scores(reading.masked, families)):
+            score, *others = self._prior(reading.embedding[index], families[index]).unbind()
+            none = score.new_zeros(())
+            features[index] = torch.stack(
+                [
+                    score,
+                    *score.new_tensor(self._flags(reading.texts[index], reading.mentions[index], rows[index])),
+                    score - torch.stack(others).mean() if others else none,
+                    stated[0] / scale,
+                    stated[0] - stated[1:].max() if others else scale * LONELY,
+                    leads[index],
+                ]
+            )
         return features
 
     @torch.no_grad()
@@ -179,13 +220,20 @@ class Reader:
         named = evidence[:, EVIDENCE.index("entity named")] * evidence[:, EVIDENCE.index("property named")]
         return torch.maximum(chance, CERTAIN * named).cpu()
 
-    def _flags(self, question: str, mentions: Sequence[Mention], row: int) -> tuple[float, float, float]:
-        """How well the question names the row's entity; whether it names its property, or another property."""
+    def _flags(self, question: str, mentions: Sequence[Mention], row: int) -> tuple[float, float, float, float]:
+        """How well the question names the row's entity; whether it names its property, another one, or one that other
+        things have here."""
         mention = next((found for found in mentions if row in found.rows), None)
         named = self.names.named_property(question, row)
         asked = None if mention is None else asked_property(question, mention)
         another = asked is not None and not self.names.is_property(asked, row)
-        return 0.0 if mention is None else mention.similarity, float(named and not another), float(another)
+        elsewhere = not named and self.names.names_a_property(_masked(question, mentions))
+        return (
+            0.0 if mention is None else mention.similarity,
+            float(named and not another),
+            float(another),
+            float(elsewhere),
+        )
 
 
 def follow(reader: Reader, knowledge: KnowledgeBase) -> Reader | None:

@@ -26,6 +26,8 @@ TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff
 """A Chinese, Japanese or Korean character, a word, or a mark."""
 MOST_TOKENS = 24
 """Longer names are not looked for."""
+MOST_PROPERTY_TOKENS = 6
+"""Longer names of properties are not looked for in a question about another row."""
 MOST_CHANGES = 2000
 """Names that may differ between versions before they are put together again."""
 COMMON = frozenset(
@@ -38,8 +40,11 @@ COMMON = frozenset(
 
 OPENERS = COMMON | frozenset(
     "compare describe list explain show find define say state tell give name please would could did has have had will "
-    "whose with under about also than s"
-    .split()
+    "whose with under about also than s regarding concerning considering consider take given according check remind help "
+    "among inside within since until after before between through against during besides without near beside behind beyond despite "
+    "except into off onto out outside over per toward towards upon via above across along around below let suppose imagine assume "
+    "then now hi hello hey thanks ok okay well dear as was were does should may might must shall am be been is because while "
+    "where once if unless whether both either neither each every any some all more most other another".split()
 )  # fmt: skip
 """Words that may stand before a name without being a part of it, whatever their case."""
 
@@ -96,6 +101,7 @@ class Names:
         rows: dict[str, list[int]] = {}
         self.properties: Counter[str] = Counter()
         """How many facts have a property; versions made by `changed` only add to it."""
+        self._folded_properties: frozenset[str] | None = None
         for row, triple in enumerate(triples):
             self.properties[triple.property] += 1
             for key in self._keys(triple):
@@ -108,6 +114,7 @@ class Names:
         # Copied, for another thread may be reading those of the version before.
         names._triples, names._rows, names.properties = triples, self._rows, self.properties.copy()
         names._changes, names._exact = dict(self._changes), dict(self._exact)
+        names._folded_properties = None
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
         for row in touched:
             for key in names._keys(ours[row]) if row < len(ours) else ():
@@ -168,6 +175,17 @@ class Names:
         """The rows about the same entity, the row itself among them."""
         return self._rows_of(_folded(self._triples[row].entity))
 
+    def names_a_property(self, text: str) -> bool:
+        """True when the text holds the name of a property that anything here has."""
+        if self._folded_properties is None:
+            self._folded_properties = frozenset(_folded(name) for name in self.properties)
+        spans = [match.span() for match in TOKEN.finditer(text)]
+        return any(
+            _folded(text[spans[first][0] : spans[last][1]]) in self._folded_properties
+            for first in range(len(spans))
+            for last in range(first, min(len(spans), first + MOST_PROPERTY_TOKENS))
+        )
+
     def is_property(self, words: str, row: int) -> bool:
         """True when the words are the name of the row's property."""
         name, asked = _folded(self._triples[row].property), _folded(words)
@@ -223,7 +241,7 @@ def asked_property(question: str, mention: Mention) -> str | None:
 
 def inside_longer_name(question: str, start: int, end: int) -> bool:
     """True when the words around a name belong to it: Equatorial [Guinea], [Guinea]-Bissau, [C]#."""
-    if re.match(r"[#+]|-\w| [A-Z][a-z]+", question[end:]):
+    if re.match(r"[#+]|-\w| [A-Z]{1,2}[a-z]+", question[end:]):
         return True
     left = re.search(r"(\w+)[ -]$", question[:start])
     return left is not None and left[1][0].isupper() and left[1].casefold() not in OPENERS

@@ -106,7 +106,7 @@ class OriginalAlgorithm:
         )
         context = (query @ key.transpose(2, 3) * site.scaling)[..., self.rows :]
         context = context if mask is None else context + mask[..., : context.shape[3]]
-        turned = self.adapter.query(slot, self._entered[module.layer_idx]).view(batch, tokens, heads, -1)
+        turned = self.adapter.query(slot, self._entered[module.layer_idx], site).view(batch, tokens, heads, -1)
         scores = turned.transpose(1, 2) @ rows_key.transpose(2, 3) * site.scaling
         if self.adapter.config.length_scale is not None:
             scores = scores + math.log(self.adapter.config.length_scale) - math.log(self.rows)

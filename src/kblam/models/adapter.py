@@ -7,6 +7,7 @@ value, D embedding width, N key outputs of all layers together.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,23 +32,24 @@ from kblam.models.anatomy import (
     refuse_unsupported,
     value_projection,
 )
+from kblam.models.low_rank import LowRankQuery
 from kblam.models.slots import ValueSlots
 from kblam.models.tensor_files import read_tensors, read_updates, save_updates
 
 __all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS_FILE = "adapter.safetensors"
 QUESTION_FILE = "question_encoder.safetensors"
 CONFIG_FILE = "adapter.json"
 EVIDENCE = (
-    "score", "entity named", "property named", "another property named", "lead over the entity's other rows", "masked score", "masked cosine",
-    "lead over the knowledge's other properties",
+    "score", "entity named", "property named", "another property named", "property of other things named",
+    "lead over the entity's other rows", "masked cosine", "masked lead over the entity's other rows",
+    "masked lead over the knowledge's other properties",
 )  # fmt: skip
-"""What speaks for the best row: its prior score; what the question names; and the same scores with the entity masked
-on both sides, so that only
-the property counts."""
-_UNCALIBRATED = (0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""What speaks for the best row: its prior score; what the question names; and how well the question fits what the row says
+when the entity is masked on both sides, so that only property and value count."""
+_UNCALIBRATED = (0.5, *[0.0] * (len(EVIDENCE) - 1))
 _BLOCK = 1 << 16
 """Rows whose statistics are computed at once, so that a large knowledge base needs no second copy of itself."""
 
@@ -84,6 +86,8 @@ class AdapterConfig:
     """Give every knowledge layer a learned row that stands for "none of these" and has a zero value."""
     query_bias: bool = False
     """Give the knowledge query projections a bias, for base models whose own have one."""
+    query_rank: int = 0
+    """Rank of the update that the query heads add to the base's own projection; 0 means a whole matrix of their own."""
     quote_rows: int = 4
     """Rows shown to the model, at most, when it quotes."""
     check_quotes: bool = False
@@ -122,6 +126,8 @@ class AdapterConfig:
             number = getattr(self, name)
             if not isinstance(number, int) or number < 1:
                 raise ModelError(f"{name} must be a whole number of at least 1, not {number!r}.")
+        if not isinstance(self.query_rank, int) or self.query_rank < 0:
+            raise ModelError(f"query_rank must be a whole number of at least 0, not {self.query_rank!r}.")
         if self.key_blocks and self.key_blocks < len(layers):
             raise ModelError(f"key_blocks is {self.key_blocks} but there are {len(layers)} knowledge layers.")
         if self.length_scale is not None and self.length_scale <= 0:
@@ -139,8 +145,10 @@ class Adapter(nn.Module):
     """(L * H * v, D)."""
     value_bias: nn.Parameter
     """(L * H * v,)."""
-    query_weight: nn.Parameter
-    """(L, H * d, hidden)."""
+    query_weight: nn.Parameter | None
+    """(L, H * d, hidden); None with a query rank."""
+    low_rank_query: LowRankQuery | None
+    """None without a query rank."""
     query_bias: nn.Parameter | None
     """(L, H * d)."""
     beta_key: nn.Parameter | None
@@ -179,7 +187,9 @@ class Adapter(nn.Module):
         self.key_weight, self.key_bias = nn.Parameter(key.weight.detach()), nn.Parameter(key.bias.detach())
         self.value_weight, self.value_bias = nn.Parameter(value.weight.detach()), nn.Parameter(value.bias.detach())
         outputs = heads * config.head_dim
-        self.query_weight = nn.Parameter(torch.randn(layers, outputs, config.hidden_size) * config.hidden_size**-0.5)
+        rank, hidden = config.query_rank, config.hidden_size
+        self.query_weight = None if rank else nn.Parameter(torch.randn(layers, outputs, hidden) * hidden**-0.5)
+        self.low_rank_query = LowRankQuery(layers, rank, outputs, hidden) if rank else None
         self.query_bias = nn.Parameter(torch.zeros(layers, outputs)) if config.query_bias else None
         self.beta_key = nn.Parameter(torch.full((layers,), 20.0)) if config.question_prior else None
         self.beta_value = nn.Parameter(torch.zeros(layers)) if config.question_prior else None
@@ -209,7 +219,8 @@ class Adapter(nn.Module):
             adapter.check_site(sites[layer])
             weight, bias = query_projection(sites[layer])
             with torch.no_grad():
-                adapter.query_weight[index].copy_(weight)
+                if adapter.query_weight is not None:
+                    adapter.query_weight[index].copy_(weight)
                 if adapter.query_bias is not None and bias is not None:
                     adapter.query_bias[index].copy_(bias)
             if adapter.value_slots is not None and layer in config.slot_layers:
@@ -278,10 +289,22 @@ class Adapter(nn.Module):
             value_bias=self.value_bias[values].view(heads, -1),
         )
 
-    def query(self, slot: int, hidden_states: Tensor) -> Tensor:
-        """The knowledge query of the slot-th knowledge layer: hidden states (B, T, hidden) to (B, T, H * d)."""
+    def query(self, slot: int, hidden_states: Tensor, site: AttentionSite) -> Tensor:
+        """The knowledge query of the slot-th knowledge layer, at `site`: hidden states (B, T, hidden) to (B, T, H * d)."""
         bias = None if self.query_bias is None else self.query_bias[slot]
+        if self.low_rank_query is not None:
+            query: Tensor = self.low_rank_query(slot, site, hidden_states)
+            return query if bias is None else query + bias
+        assert self.query_weight is not None
         return nn.functional.linear(hidden_states.to(self.query_weight.dtype), self.query_weight[slot], bias)
+
+    @torch.no_grad()
+    def scale_query(self, share: float, slots: Sequence[int]) -> None:
+        """Multiply what the query heads of these knowledge layers make of the hidden states, biases left out."""
+        whole = self.low_rank_query
+        for part in (self.query_weight,) if whole is None else (whole.scale, whole.up):
+            assert part is not None
+            part[list(slots)] *= share
 
     def read_question(self, question: Tensor) -> tuple[Tensor, Tensor]:
         """What keys and what values are compared with in the question prior: embeddings (n, D) to two of (n, D)."""
@@ -333,9 +356,6 @@ class Adapter(nn.Module):
         directory = Path(directory)
         adapter = cls(*_read_description(directory / CONFIG_FILE))
         tensors = read_tensors(directory / WEIGHTS_FILE)
-        if (weight := tensors.get("refusal_weight")) is not None and weight.dim() == 1 and len(weight) < len(EVIDENCE):
-            # Calibrated before the later kinds of evidence were known.
-            tensors["refusal_weight"] = nn.functional.pad(weight, (0, len(EVIDENCE) - len(weight)))
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:

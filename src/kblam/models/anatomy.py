@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from kblam.errors import ModelError, UnsupportedModelError
+from kblam.models.quantised import plain_weight
 
 __all__ = [
     "PREFIX",
@@ -24,6 +25,7 @@ __all__ = [
     "attention_sites",
     "decoder_of",
     "eager_function",
+    "own_query",
     "query_projection",
     "refuse_site",
     "refuse_unsupported",
@@ -104,37 +106,50 @@ def attention_shape(model: PreTrainedModel, layers: Iterable[int]) -> dict[str, 
 
 
 def query_projection(site: AttentionSite) -> tuple[Tensor, Tensor | None]:
-    """A view of the model's own query projection: weight (H * d, hidden) and bias (H * d,) or None.
+    """The model's own query projection: weight (H * d, hidden), a view unless it is quantised, and bias (H * d,) or None.
 
     Phi-3 keeps the query in the first rows of a fused projection, GPT-NeoX interleaves query, key and value head by
     head, Qwen3-Next and Qwen3.5 interleave the query with an output gate.
     """
     linear = _query_linear(site.module)
-    weight, bias = getattr(linear, "weight", None), getattr(linear, "bias", None)
-    outputs = site.heads * site.head_dim
-    if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
+    weight, bias = plain_weight(linear), getattr(linear, "bias", None)
+    if weight is None:
         raise UnsupportedModelError(f"The query projection of {type(site.module).__name__} is not a plain linear map.")
+    return _query_rows(site, weight), None if bias is None else _query_rows(site, bias)
 
-    def rows(tensor: Tensor) -> Tensor:
-        if hasattr(site.module, "qkv_proj") or tensor.shape[0] == outputs:
-            return tensor[:outputs]
-        return tensor.reshape(site.heads, -1, *tensor.shape[1:])[:, : site.head_dim].flatten(0, 1)
 
+def own_query(site: AttentionSite, hidden_states: Tensor) -> Tensor:
+    """The model's own query of hidden states (B, T, hidden), without its bias, norm or rotary: (B, T, H * d)."""
+    linear: Any = _query_linear(site.module)
+    if linear.weight.is_floating_point():
+        weight, _ = query_projection(site)
+        return nn.functional.linear(hidden_states.to(weight.dtype), weight)
+    projected = linear(hidden_states)  # quantised: as it is, in place of a copy of its weight
+    if linear.bias is not None:
+        projected = projected - linear.bias
+    return _query_rows(site, projected.movedim(-1, 0)).movedim(0, -1)
+
+
+def _query_rows(site: AttentionSite, tensor: Tensor) -> Tensor:
+    """The rows (H * d, ...) that belong to the query among those of its projection."""
+    outputs = site.heads * site.head_dim
     interleaved = 3 if hasattr(site.module, "query_key_value") else 2
-    fused = hasattr(site.module, "qkv_proj") and weight.shape[0] >= outputs
-    if not fused and weight.shape[0] not in (outputs, interleaved * outputs):
+    fused = hasattr(site.module, "qkv_proj") and tensor.shape[0] >= outputs
+    if not fused and tensor.shape[0] not in (outputs, interleaved * outputs):
         raise UnsupportedModelError(
-            f"The query projection of {type(site.module).__name__} gives {weight.shape[0]} numbers where {site.heads} "
+            f"The query projection of {type(site.module).__name__} gives {tensor.shape[0]} numbers where {site.heads} "
             f"heads of {site.head_dim} were expected; its layout is not known."
         )
-    return rows(weight), None if bias is None else rows(bias)
+    if hasattr(site.module, "qkv_proj") or tensor.shape[0] == outputs:
+        return tensor[:outputs]
+    return tensor.reshape(site.heads, -1, *tensor.shape[1:])[:, : site.head_dim].flatten(0, 1)
 
 
 def value_projection(site: AttentionSite) -> Tensor | None:
     """The model's own value map of each query head, (H * v, hidden), heads of a group alike; None where it is not one
     plain linear map of its own."""
-    weight = getattr(getattr(site.module, "v_proj", None), "weight", None)
-    if not isinstance(weight, Tensor) or weight.dim() != 2 or not weight.is_floating_point():
+    weight = plain_weight(getattr(site.module, "v_proj", None))
+    if weight is None:
         return None
     groups, rest = divmod(weight.shape[0], site.value_head_dim)
     if rest or groups == 0 or site.heads % groups:

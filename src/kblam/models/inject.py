@@ -206,7 +206,9 @@ def _rectangular(
     forward_pass, site = call.forward_pass, call.site
     adapter = forward_pass.attended.adapter
     slot, scaling, soft_cap = adapter.slot(site.layer), site.scaling, options.get("softcap")
-    knowledge_query = apply_query_norm(module, adapter.query(slot, call.hidden_states), site.heads).transpose(1, 2)
+    knowledge_query = apply_query_norm(module, adapter.query(slot, call.hidden_states, site), site.heads).transpose(
+        1, 2
+    )
     rows = forward_pass.rows(slot, knowledge_query, scaling)
     if len(rows.latents) == 0:
         return None

@@ -27,11 +27,13 @@ from kblam.knowledge import Change, KnowledgeBase
 from kblam.knowledge.aside import replace_directory
 from kblam.knowledge.store.store import StoredKnowledge, write_store
 from kblam.models.adapter import Adapter
+from kblam.models.quantised import QUANTISED, keep_gradients, quantisation
 from kblam.version import __version__
 
 __all__ = [
     "DEFAULT_MODEL",
     "DESCRIPTION",
+    "PRECISIONS",
     "Enhancement",
     "Pretrained",
     "default_adapter",
@@ -44,6 +46,8 @@ __all__ = [
 
 DEFAULT_MODEL = "default"
 """The name of the model that ships with the package."""
+PRECISIONS = ("auto", "bfloat16", "float32", *QUANTISED)
+"""Of a base model's weights; auto is as they are stored, and float32 for the shipped one."""
 FORMAT_VERSION = 1
 DESCRIPTION = "kblam.json"
 SHIPPED = Path(__file__).parent.parent / "default"
@@ -77,21 +81,21 @@ def is_enhanced(reference: str) -> bool:
     return (Path(reference) / DESCRIPTION).is_file()
 
 
-def load_pretrained(reference: str = DEFAULT_MODEL) -> Pretrained:
+def load_pretrained(reference: str = DEFAULT_MODEL, precision: str = "auto") -> Pretrained:
     """Load `default`, an enhanced model directory, a Hugging Face model directory, or a model from the hub.
 
-    Raises ModelError when it is none of these, damaged, or of a newer format.
+    precision: one of PRECISIONS, of the base. Raises ModelError when it is none of these, damaged, or of a newer format.
     """
     if reference == DEFAULT_MODEL:
-        base, tokenizer = _load_base(reference)
+        base, tokenizer = _load_base(reference, precision)
         return Pretrained(reference, base, tokenizer, default_adapter(), None)
     path = Path(reference)
     if not is_enhanced(reference):
         _check_model_folder(path)
-        base, tokenizer = _load_base(reference)
+        base, tokenizer = _load_base(reference, precision)
         return Pretrained(reference, base, tokenizer, None, None)
     about = _read_description(path / DESCRIPTION)
-    base, tokenizer = _load_base(about["base_model"])
+    base, tokenizer = _load_base(about["base_model"], precision)
     adapter = Adapter.load(path) if about["adapter"] else None
     return Pretrained(about["base_model"], base, tokenizer, adapter, KnowledgeBase.open(path / "knowledge"))
 
@@ -189,20 +193,28 @@ def _read_description(path: Path) -> dict[str, Any]:
     return {"adapter": False, **about}
 
 
-def _load_base(reference: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
+def _load_base(reference: str, precision: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase | None]:
     local = reference == DEFAULT_MODEL or Path(reference).is_dir()
     where = SHIPPED / "base" if reference == DEFAULT_MODEL else reference
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     # The shipped model is small and quickest in float32; others run as they were saved.
     dtype: Any = torch.float32 if reference == DEFAULT_MODEL else "auto"
+    options: dict[str, Any] = {"dtype": dtype, "local_files_only": local or None}
+    if precision in QUANTISED:
+        options |= {"quantization_config": quantisation(precision), "device_map": {"": device}}
+    elif precision != "auto":
+        options["dtype"] = getattr(torch, precision)
     try:
         words = not local or any(Path(where).glob("*token*")) or any(Path(where).glob("vocab*"))
         tokenizer = AutoTokenizer.from_pretrained(where, local_files_only=local or None) if words else None
         with _without_bar() if reference == DEFAULT_MODEL else nullcontext():
-            base = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, local_files_only=local or None)
+            base = AutoModelForCausalLM.from_pretrained(where, **options)
     except Exception as error:  # transformers, the hub and safetensors raise many kinds
         raise ModelError(_why_not(reference, local, error)) from error
-    if torch.cuda.is_available():
-        base = base.to("cuda")  # type: ignore[arg-type]
+    if precision in QUANTISED:
+        keep_gradients(base)
+    else:
+        base = base.to(device)  # type: ignore[arg-type]
     if tokenizer is not None and tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return base.requires_grad_(False).eval(), tokenizer  # type: ignore[no-untyped-call]

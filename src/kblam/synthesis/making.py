@@ -23,7 +23,7 @@ from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, 
 from kblam.synthesis.questions import Question, ask_two, is_cjk, paraphrased_question, plain_question
 from kblam.synthesis.words import CHINESE, JAPANESE
 
-__all__ = ["HELD_OUT", "Recipe", "add_questions", "make_dataset"]
+__all__ = ["HELD_OUT", "Recipe", "add_questions", "make_dataset", "with_aliases"]
 
 HELD_OUT = frozenset(item.name for item in split_properties(held_out=True)) | {"首都", "长度", "色", "設立年"}
 """Properties that the training half never has: questions about them show what carries over to any property."""
@@ -104,7 +104,8 @@ def _unseen(properties: object, count: int, seed: int, entities: set[str], optio
 
 
 def _entries(facts: Sequence[Triple], recipe: Recipe, name: str) -> list[Entry]:
-    return add_questions(_with_aliases(facts, recipe, random.Random(f"{recipe.seed}/{name}/aliases")), recipe, name)
+    draw = random.Random(f"{recipe.seed}/{name}/aliases")
+    return add_questions(with_aliases(facts, recipe.aliases, draw), recipe, name)
 
 
 def add_questions(
@@ -121,11 +122,12 @@ def add_questions(
     return [Entry(fact, tuple(asker.questions(row))) for row, fact in enumerate(facts)]
 
 
-def _with_aliases(facts: Sequence[Triple], recipe: Recipe, draw: random.Random) -> list[Triple]:
+def with_aliases(facts: Sequence[Triple], share: float, draw: random.Random) -> list[Triple]:
+    """The facts, a share of the entities with another name that nothing else has."""
     taken = {fact.entity.casefold() for fact in facts}
     aliases: dict[str, tuple[str, ...]] = {}
     for entity in dict.fromkeys(fact.entity for fact in facts):
-        if draw.random() < recipe.aliases:
+        if draw.random() < share:
             alias = _alias(entity, draw)
             if alias.casefold() not in taken:
                 taken.add(alias.casefold())

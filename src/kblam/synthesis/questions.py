@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from kblam.knowledge import Triple
@@ -70,10 +71,15 @@ def is_cjk(text: str) -> bool:
 
 
 def misspell(name: str, draw: random.Random) -> str:
-    """The name with two neighbouring letters swapped, one dropped, or one doubled."""
-    if len(name) < 5:
+    """The name with two neighbouring letters swapped, one dropped, or one doubled, and never the first of a word.
+
+    Digits stay: `A-4711` is not a way to write `A-4171` but another thing's name. A name in which nothing can go wrong so is
+    returned as it is.
+    """
+    places = [match.start() + 1 for match in re.finditer(r"(?=[^\W\d_]{3})", name)] if len(name) >= 5 else []
+    if not places:
         return name
-    at = draw.randrange(1, len(name) - 2)
+    at = draw.choice(places)
     return draw.choice(
         (
             name[:at] + name[at + 1] + name[at] + name[at + 2 :],

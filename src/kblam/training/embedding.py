@@ -26,17 +26,15 @@ CHUNK = 2048
 
 
 def embed_lessons(
-    entries: Sequence[Entry], encoder: Encoder, cache: Path, pair: tuple[Tensor, Tensor] | None = None, ask: bool = True
+    entries: Sequence[Entry], encoder: Encoder, cache: Path, pair: tuple[Tensor, Tensor] | None = None
 ) -> Lessons:
-    """Embed facts and questions, or take the facts' vectors of the pair; without `ask` questions stay text alone."""
-    questions = [question for entry in entries for question in entry.questions]
+    """Embed facts, or take their vectors of the pair; questions stay text alone (see `with_questions`)."""
     if pair is None:
         keys = embed_texts([entry.fact.key_text for entry in entries], encoder, cache)
         values = embed_texts([entry.fact.value_text for entry in entries], encoder, cache)
     else:
         keys, values = pair
-    asked = embed_texts([question.text for question in questions], encoder, cache) if ask else None
-    return lay_out(entries, keys, values, asked, questions)
+    return lay_out(entries, keys, values)
 
 
 def cached_pair(dataset: Path, entries: Sequence[Entry], encoder: str) -> tuple[Tensor, Tensor] | None:

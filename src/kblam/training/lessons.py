@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -75,7 +75,7 @@ class Lessons:
     """(M, D)."""
     questions: tuple[Question, ...]
     asked: Tensor | None
-    """(n, D); None where nothing can embed a question."""
+    """(n, D); None before questions are embedded, and where nothing can embed one."""
     needed: tuple[tuple[int, ...], ...]
     """Rows that each question needs."""
     home: tuple[int, ...]
@@ -84,6 +84,14 @@ class Lessons:
     def pick(self, mixture: Mixture, count: int, progress: float, seed: str) -> Picked:
         """`count` questions and the rows around them, by the seed alone."""
         draw = random.Random(seed)
+        questions, hidden = self._questions(mixture, count, draw)
+        return Picked(self._rows(questions, mixture, mixture.rows_at(progress), draw), questions, hidden)
+
+    def asked_by(self, mixture: Mixture, count: int, seeds: Iterable[str]) -> list[int]:
+        """The questions that `pick` takes with any of these seeds, in order."""
+        return sorted({index for seed in seeds for index in self._questions(mixture, count, random.Random(seed))[0]})
+
+    def _questions(self, mixture: Mixture, count: int, draw: random.Random) -> tuple[list[int], list[bool]]:
         kinds = [kind for kind in mixture.kinds if kind in self.by_kind]
         missing = self.by_kind.get("unanswerable", [])
         weights = [mixture.kinds[kind] for kind in kinds]
@@ -93,7 +101,7 @@ class Lessons:
             own = gone and bool(missing) and draw.random() < 0.5
             questions.append(draw.choice(missing if own else self.by_kind[draw.choices(kinds, weights)[0]]))
             hidden.append(gone and not own)
-        return Picked(self._rows(questions, mixture, mixture.rows_at(progress), draw), questions, hidden)
+        return questions, hidden
 
     @cached_property
     def by_kind(self) -> dict[str, list[int]]:
@@ -130,23 +138,21 @@ class Lessons:
         similar = unit(self.keys[list(rows)].float(), dim=-1) @ unit(self.keys[among].float(), dim=-1).T
         return [int(row) for row in among[similar.topk(min(count + 1, len(among))).indices.flatten()]]
 
-    def practice(self) -> Practice:
+    def practice(self, embed: Callable[[Sequence[str]], Tensor] | None = None) -> Practice:
         """One question about each fact that has one, paraphrased where it can be, for the question prior.
 
-        Plain questions teach it nothing: they repeat the key.
+        Plain questions teach it nothing: they repeat the key. embed: turns texts into (n, D); without it they stay text.
         """
-        assert self.asked is not None
         chosen: dict[int, int] = {}
         for index, question in enumerate(self.questions):
             if question.kind in SINGLE and len(self.needed[index]) == 1:
                 row = self.needed[index][0]
                 if question.kind == "paraphrased" or row not in chosen:
                     chosen[row] = index
-        rows, asked = list(chosen), list(chosen.values())
-        return Practice(
-            tuple(self.facts[row] for row in rows), tuple(self.questions[index] for index in asked),
-            self.keys[rows].float(), self.values[rows].float(), self.asked[asked].float(),
-        )  # fmt: skip
+        rows, asked = list(chosen), [self.questions[index] for index in chosen.values()]
+        keys, values = self.keys[rows].float(), self.values[rows].float()
+        vectors = keys.new_empty(0) if embed is None else embed([question.text for question in asked]).float()
+        return Practice(tuple(self.facts[row] for row in rows), tuple(asked), keys, values, vectors)
 
     def exercise(self, picked: Picked, part: Sequence[int], device: torch.device) -> Exercise:
         """The questions at the places `part` of what was picked, with all its rows."""
@@ -171,18 +177,17 @@ class Lessons:
         )  # fmt: skip
 
 
-def lay_out(
-    entries: Sequence[Entry], keys: Tensor, values: Tensor, asked: Tensor | None, questions: Sequence[Question]
-) -> Lessons:
-    """Join a dataset with its embeddings; `questions` are those of the entries in order, `asked` their embeddings.
+def lay_out(entries: Sequence[Entry], keys: Tensor, values: Tensor) -> Lessons:
+    """Join a dataset with the embeddings of its facts.
 
     Raises KnowledgeError when a question needs a fact that is not there.
     """
     facts = tuple(entry.fact for entry in entries)
+    questions = tuple(question for entry in entries for question in entry.questions)
     place = {fact.identity: row for row, fact in enumerate(facts)}
     lost = next((item for item in questions if not place.keys() >= set(item.facts)), None)
     if lost is not None:
         raise KnowledgeError(f"the question {lost.text!r} needs a fact that the dataset lacks: correct its `facts`")
     needed = tuple(tuple(place[identity] for identity in question.facts) for question in questions)
     home = tuple(row for row, entry in enumerate(entries) for _ in entry.questions)
-    return Lessons(facts, keys, values, tuple(questions), asked, needed, home)
+    return Lessons(facts, keys, values, questions, None, needed, home)

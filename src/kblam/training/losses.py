@@ -101,11 +101,12 @@ def losses(
     exercise: Exercise,
     text: TextBatch,
     weights: Weights,
+    recorder: Recorder | None = None,
 ) -> dict[str, Tensor]:
     """One forward pass: sums over the answers' tokens (answer, token accuracy, teacher, tokens) and over the questions
-    (retrieval, top-1, refusal, ...); only answer, retrieval and teacher carry gradients."""
+    (retrieval, top-1, refusal, ...); only answer, retrieval and teacher carry gradients. recorder: gets the scores."""
     latents = adapter.latents(exercise.keys, exercise.values)
-    recorder = Recorder()
+    recorder = recorder or Recorder()
     tokens = (
         None
         if adapter.value_slots is None

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kblam.errors import InputError
+from kblam.knowledge import DEFAULT_ENCODER
+from kblam.models.pretrained import PRECISIONS
 from kblam.training.lessons import Mixture
 from kblam.training.losses import Weights
 from kblam.training.vectors import Schedule
 
-__all__ = ["STAGES", "Options"]
+__all__ = ["PRIORS", "STAGES", "Options"]
 
 STAGES = ("prior", "vectors", "calibration")
 """In this order: how questions are read, keys and values inside the model, and when to refuse."""
+PRIORS = ("shipped", "encoder", "maps")
+"""Reading questions: as the shipped adapter does, or learnt anew, by low-rank updates of the encoder with maps on top,
+or by maps of the plain encoder's embeddings alone."""
 
 _COUNTS = (
     "N", "B", "total_steps", "gradient_accm_step", "warmup", "kb_size", "top_k", "prior_steps", "validate_every",
@@ -71,17 +76,20 @@ class Options:
     """Knowledge enters each so manieth layer from the retrieval layer on; None: each of a small model, each third of others."""
     retrieval_layer: int | None = None
     """The first layer with knowledge; None: a third of the way up."""
+    query_rank: int = 0
+    """Rank of the query heads' update of the model's own query projection; 0: a whole matrix in each layer."""
     value_slots: bool = True
     """Let the tokens of chosen values enter as vectors too, so that values are said exactly; the paper has one vector."""
     length_invariance: bool = False
     """Shift knowledge scores by log 100 - log rows, as the paper's C."""
     precision: str = "auto"
-    """Of the frozen base: auto (as it is stored), bfloat16 or float32."""
+    """Of the frozen base: one of PRECISIONS."""
     adapter: str | None = None
     """Go on from this adapter instead of a new one."""
     stages: tuple[str, ...] = STAGES
-    prior: str = "maps"
-    """What learns to read questions: `maps` of their embeddings, or the `encoder` itself, by low-rank updates."""
+    prior: str | None = None
+    """How questions are read (see PRIORS); None: as shipped with the encoder that ships, as --adapter read them with
+    one, by maps otherwise."""
     prior_steps: int = 600
     validate_every: int = 50
     save_every: int = 100
@@ -104,10 +112,12 @@ class Options:
             raise InputError(f"--outlier_ratio is between -1 (none) and 18, not {self.outlier_ratio}")
         if not self.stages or not set(self.stages) <= set(STAGES):
             raise InputError(f"--stages is some of {', '.join(STAGES)}, not {' '.join(self.stages)}")
-        if self.prior not in ("maps", "encoder"):
-            raise InputError(f"--prior is maps or encoder, not {self.prior}")
-        if self.precision not in ("auto", "bfloat16", "float32"):
-            raise InputError(f"--precision is auto, bfloat16 or float32, not {self.precision}")
+        if self.prior not in (None, *PRIORS):
+            raise InputError(f"--prior is {', '.join(PRIORS[:-1])} or {PRIORS[-1]}, not {self.prior}")
+        if self.query_rank < 0:
+            raise InputError(f"--query_rank is at least 0, not {self.query_rank}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"--precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {self.precision}")
 
     def schedule(self, hidden_size: int) -> Schedule:
         """The steps, for a base model of this width."""
@@ -138,6 +148,12 @@ class Options:
             weights=Weights(self.retrieval_weight, self.teacher_weight, self.top_k),
             seed=self.seed,
         )
+
+    def reading(self, encoder: str) -> str:
+        """How questions are read with this encoder: one of PRIORS, or `kept` for that of the adapter gone on from."""
+        if self.prior is not None:
+            return self.prior
+        return "kept" if self.adapter is not None else "shipped" if encoder == DEFAULT_ENCODER else "maps"
 
     def layers(self, count: int) -> tuple[int, ...]:
         """Where knowledge enters a model of so many layers."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from kblam.answering.evidence import Reader
 from kblam.knowledge import Encoder, KnowledgeBase
-from kblam.models.adapter import Adapter
+from kblam.models.adapter import EVIDENCE, Adapter
 from kblam.training.questions import Exam, Practice
 
 __all__ = ["calibrate_refusal", "train_prior"]
@@ -67,17 +67,24 @@ def calibrate_refusal(
     adapter: Adapter, exams: Sequence[Exam], encoder: Encoder, steps: int = 600
 ) -> tuple[Tensor, Tensor]:
     """Fit the logistic regression from evidence to "the best row answers the question"; returns the probabilities and
-    the truth, (n,) each, for the questions of all exams."""
+    the truth, (n,) each, for the questions of all exams.
+
+    Both answers weigh the same, however many questions there are of each.
+    The row's score is left out: it is low for questions that call a thing by another name, whatever they ask of it.
+    """
     assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
     evidence = torch.cat([_evidence(adapter, exam, encoder) for exam in exams])
     truth = torch.tensor([answerable for exam in exams for answerable in exam.answerable], dtype=torch.float32)
     mean, deviation = evidence.mean(0), evidence.std(0) + 1e-6
     standard = (evidence - mean) / deviation
+    standard[:, EVIDENCE.index("score")] = 0.0
+    share = truth.mean().clamp(0.01, 0.99)
+    counts = torch.where(truth == 1, 0.5 / share, 0.5 / (1 - share))
     weights = torch.zeros(evidence.shape[1] + 1, requires_grad=True)
     optimizer = torch.optim.Adam([weights], 0.05)
     for _ in range(steps):
         logits = standard @ weights[:-1] + weights[-1]
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, truth) + 1e-3 * (weights**2).sum()
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, truth, counts) + 1e-3 * (weights**2).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from kblam.knowledge import Encoder, Triple
+from kblam.synthesis.asking import ask_by_alias
+from kblam.synthesis.making import with_aliases
 from kblam.synthesis.questions import Question, ask_about
 
 __all__ = ["Exam", "Practice", "make_exam", "make_practice"]
@@ -90,6 +92,7 @@ def make_exam(
 ) -> Exam:
     """Leave out some entities and some facts of others, and ask `count` questions about each side."""
     draw = random.Random(seed)
+    facts = with_aliases(facts, 0.15, draw)
     entities = sorted({fact.entity for fact in facts})
     gone = set(draw.sample(entities, round(missing_entities * len(entities))))
     kept: list[Triple] = []
@@ -97,5 +100,8 @@ def make_exam(
     for fact in facts:
         (absent if fact.entity in gone or draw.random() < missing_facts else kept).append(fact)
     yes, no = draw.sample(kept, min(count, len(kept))), draw.sample(absent, min(count, len(absent)))
-    questions = tuple(ask_about(fact, draw, paraphrase=0.5, typo=0.0) for fact in (*yes, *no))
+    questions = tuple(
+        (ask_by_alias(fact, draw) if draw.random() < 0.5 else None) or ask_about(fact, draw, paraphrase=0.5, typo=0.1)
+        for fact in (*yes, *no)
+    )
     return Exam(tuple(kept), questions, (True,) * len(yes) + (False,) * len(no))

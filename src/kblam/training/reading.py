@@ -10,63 +10,118 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from kblam.answering.evidence import Reader
 from kblam.errors import InputError
 from kblam.knowledge import Encoder, KnowledgeBase
 from kblam.knowledge.encoders import LocalEncoder
+from kblam.knowledge.sentence_model import Updates, load_sentence_model
 from kblam.models.adapter import Adapter
+from kblam.models.pretrained import default_adapter
 from kblam.training.embedding import embed_texts
 from kblam.training.lessons import Lessons
 from kblam.training.prior import train_prior
 from kblam.training.question_encoder import LowRankPlan, train_question_encoder
 
-__all__ = ["calibrate_names", "learn_to_read", "read_again"]
+__all__ = ["calibrate_names", "learn_to_read", "with_questions"]
 
 MASKED_SHARES = (0.5, 1.0, 2.0, 4.0)
+MAP_STEPS = 400
+"""Steps of the maps on top of a trained question encoder."""
+READING = ("question_", "name_bonus", "refusal_")
+"""What the names of the tensors begin with, beside the scales, that read questions."""
 
 
 def learn_to_read(
     adapter: Adapter,
     lessons: Lessons,
     encoder: Encoder,
+    cache: Path,
     how: str,
     steps: int,
     seed: int,
-    report: Callable[[int, float], None],
+    report: Callable[[float], None] = lambda done: None,
 ) -> None:
-    """Train the question prior: `maps` of questions' embeddings, or updates of the `encoder` that reads the questions.
+    """Give an adapter its question prior, in one of these ways.
 
-    Raises InputError for an encoder that does not run here and so cannot be updated.
+    shipped: what the shipped adapter learnt, which depends on the sentence encoder alone and not on the base model.
+    encoder: `steps` steps of low-rank updates of the encoder that reads the questions, and maps on top. maps: `steps`
+    steps of maps of the questions' embeddings. kept: leave it as it is. cache: a folder for the questions' vectors.
+    report: called with the share that is done.
+    Raises InputError for an encoder that cannot be read with or trained in this way.
     """
-    if how == "maps":
-        train_prior(adapter, lessons.practice(), seed, steps, report=report)
-        return
+    if how == "shipped":
+        _read_as_shipped(adapter, encoder)
+    elif how == "maps":
+        adapter.question_updates = {}
+        practice = lessons.practice(lambda texts: _read(adapter, texts, encoder, cache))
+        train_prior(adapter, practice, seed, steps, report=lambda step, _: report(step / steps))
+    elif how == "encoder":
+        _train_encoder(adapter, lessons, encoder, cache, LowRankPlan(steps=steps, seed=seed), report)
+
+
+def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
+    shipped = default_adapter()
+    if shipped.config.encoder != encoder.name:
+        raise InputError(
+            f"the shipped adapter reads questions by {shipped.config.encoder}, not by {encoder.name}: "
+            "use --prior encoder or --prior maps"
+        )
+    adapter.question_updates = shipped.question_updates
+    theirs = shipped.state_dict()
+    with torch.no_grad():
+        for name, tensor in adapter.state_dict().items():
+            if name.startswith("beta_"):  # the same for every layer, however many there are
+                tensor.fill_(theirs[name][0])
+            elif name.startswith(READING):
+                tensor.copy_(theirs[name])
+
+
+def _train_encoder(
+    adapter: Adapter,
+    lessons: Lessons,
+    encoder: Encoder,
+    cache: Path,
+    plan: LowRankPlan,
+    report: Callable[[float], None],
+) -> None:
     if not isinstance(encoder, LocalEncoder):
         raise InputError(f"{encoder.name} does not run here, so it cannot be trained: use --prior maps")
-    from kblam.knowledge.sentence_model import load_sentence_model
-
-    plan = LowRankPlan(steps=steps, seed=seed)
-    model = load_sentence_model(encoder.name)
-    adapter.question_updates, scales = train_question_encoder(model, encoder, lessons.practice(), plan, report)
-    assert adapter.beta_key is not None and adapter.beta_value is not None
-    with torch.no_grad():
-        adapter.beta_key.fill_(scales[0])
-        adapter.beta_value.fill_(scales[1])
+    whole, model = plan.steps + MAP_STEPS, load_sentence_model(encoder.name)
+    adapter.question_updates, _ = train_question_encoder(
+        model, lessons.practice(), plan, lambda step, _: report(step / whole)
+    )
+    practice = lessons.practice(lambda texts: _read(adapter, texts, encoder, cache))
+    train_prior(adapter, practice, plan.seed, MAP_STEPS, report=lambda step, _: report((plan.steps + step) / whole))
 
 
-def read_again(adapter: Adapter, lessons: Lessons, encoder: Encoder, cache: Path) -> Lessons:
-    """The lessons with their questions embedded by what the adapter reads questions with."""
-    if not adapter.question_updates or lessons.asked is None:
-        return lessons
+def with_questions(
+    adapter: Adapter, lessons: Lessons, encoder: Encoder, cache: Path, wanted: Sequence[int] | None = None
+) -> Lessons:
+    """The lessons with their questions embedded by what the adapter reads questions with.
+
+    wanted: the questions that will be asked, when not all are; the others get zeros. cache: a folder for the vectors.
+    """
+    wanted = range(len(lessons.questions)) if wanted is None else wanted
+    asked = torch.zeros(len(lessons.questions), encoder.width, dtype=torch.float16)
+    asked[list(wanted)] = _read(adapter, [lessons.questions[index].text for index in wanted], encoder, cache)
+    return replace(lessons, asked=asked)
+
+
+def _read(adapter: Adapter, questions: Sequence[str], encoder: Encoder, cache: Path) -> Tensor:
+    if adapter.question_updates:
+        cache = cache / _digest(adapter.question_updates)
+    return embed_texts(questions, adapter.question_encoder(encoder), cache)
+
+
+def _digest(updates: Updates) -> str:
     digest = hashlib.sha256()
-    for name, update in sorted(adapter.question_updates.items()):
+    for name, update in sorted(updates.items()):
         digest.update(name.encode())
         for matrix in update:
             digest.update(matrix.detach().cpu().float().contiguous().numpy().tobytes())
-    texts = [question.text for question in lessons.questions]
-    asked = embed_texts(texts, adapter.question_encoder(encoder), cache / digest.hexdigest()[:16])
-    return replace(lessons, asked=asked)
+    return digest.hexdigest()[:16]
 
 
 def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: int, count: int, seed: int) -> float:
@@ -97,6 +152,6 @@ def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: 
     return tried[best]
 
 
-def _top_1(reader: Reader, texts: Sequence[str], right: torch.Tensor) -> float:
+def _top_1(reader: Reader, texts: Sequence[str], right: Tensor) -> float:
     best = reader.scores(reader.read(texts)).argmax(-1).cpu()
     return float((best == right).float().mean())

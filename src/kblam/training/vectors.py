@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from kblam.models.active import Recorder
 from kblam.models.adapter import Adapter
 from kblam.models.inject import inject
 from kblam.training.lessons import Lessons, Mixture
-from kblam.training.losses import Weights, losses, tokenise
+from kblam.training.losses import Exercise, Weights, losses, tokenise
 from kblam.training.processes import Processes
 from kblam.training.questions import Practice
 
@@ -20,7 +21,7 @@ __all__ = ["TRAINED", "Schedule", "VectorTraining", "rates", "train_vectors"]
 
 OPENING_SPEED = 8.0
 """The opening of value slots is one vector of unit size among matrices of small numbers, and must get as far as they."""
-TRAINED = ("key_", "value_", "query_", "null_")
+TRAINED = ("key_", "value_", "query_", "low_rank_query", "null_")
 """What the names of the trained tensors begin with."""
 
 
@@ -47,6 +48,10 @@ class Schedule:
         """The rate of a step, counted from 0, as a share of the highest."""
         falling = max(0.02, (self.steps - step) / self.steps) if self.decay else 1.0
         return min((step + 1) / self.warmup, falling)
+
+    def seed_of(self, step: int) -> str:
+        """What decides the questions of a step."""
+        return f"{self.seed}/{step}"
 
 
 class VectorTraining:
@@ -86,7 +91,7 @@ class VectorTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = group["speed"] * schedule.rate * schedule.scale(step)
         count = schedule.batch * schedule.accumulate * processes.count
-        picked = self.lessons.pick(schedule.mixture, count, step / schedule.steps, f"{schedule.seed}/{step}")
+        picked = self.lessons.pick(schedule.mixture, count, step / schedule.steps, schedule.seed_of(step))
         mine = range(processes.rank, count, processes.count)
         parts = [mine[at : at + schedule.batch] for at in range(0, len(mine), schedule.batch)]
         exercises = [self.lessons.exercise(picked, part, self.base.device) for part in parts]
@@ -115,21 +120,40 @@ class VectorTraining:
 
         shuffle: every row gets another row's value: a model that does not read its knowledge would not notice.
         """
+        totals: dict[str, Tensor] = {}
+        for sums, _, _ in self._asked(lessons, rows, count, shuffle, seed):
+            totals = {name: totals.get(name, 0) + number for name, number in sums.items()}
+        return rates({name: float(number) for name, number in totals.items()})
+
+    @torch.no_grad()
+    def margins(self, lessons: Lessons, rows: int, count: int, seed: str) -> tuple[Tensor, Tensor] | None:
+        """How far the best row's score lies above the null row's at the retrieval layer, (n,), and whether the question
+        has an answer, (n,); the questions of `measure` with this seed. None without a null row."""
+        found: list[tuple[Tensor, Tensor]] = []
+        for _, exercise, recorder in self._asked(lessons, rows, count, False, seed):
+            retrieval = recorder.retrieval
+            if retrieval is None or retrieval.null is None:
+                return None
+            found.append((retrieval.scores.max(-1).values - retrieval.null, exercise.target[:, -1] == 0))
+        margins, answerable = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
+        return margins, answerable
+
+    def _asked(
+        self, lessons: Lessons, rows: int, count: int, shuffle: bool, seed: str
+    ) -> Iterator[tuple[dict[str, Tensor], Exercise, Recorder]]:
         mixture = replace(self.schedule.mixture, unanswerable=0.3, first_rows=rows, rows=rows)
         picked = lessons.pick(mixture, count, 1.0, seed)
-        totals: dict[str, Tensor] = {}
+        weights = replace(self.schedule.weights, teacher=0.0)
         for start in range(0, count, self.schedule.batch):
             part = range(start, min(start + self.schedule.batch, count))
-            exercise = lessons.exercise(picked, part, self.base.device)
+            exercise, recorder = lessons.exercise(picked, part, self.base.device), Recorder()
             if shuffle:
                 by = 1 + len(picked.rows) // 3
                 texts = [*exercise.texts[-by:], *exercise.texts[:-by]]
                 exercise = replace(exercise, values=exercise.values.roll(by, 0), texts=texts)
             text = tokenise(self.tokenizer, exercise.questions, exercise.answers).to(self.base.device)
-            weights = replace(self.schedule.weights, teacher=0.0)
-            sums = losses(self.base, self.tokenizer, self.adapter, self.injection, exercise, text, weights)
-            totals = {name: totals.get(name, 0) + number for name, number in sums.items()}
-        return rates({name: float(number) for name, number in totals.items()})
+            parts = self.base, self.tokenizer, self.adapter, self.injection
+            yield losses(*parts, exercise, text, weights, recorder), exercise, recorder
 
 
 def rates(sums: dict[str, float]) -> dict[str, float]:

@@ -1,0 +1,64 @@
+"""What facts say without the names of the things that have them, read by the encoder that reads questions.
+
+Shapes: n questions or facts, P properties, D embedding width.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["Statements", "statement"]
+
+MOST_KEPT = 8192
+"""Statements whose embeddings are kept."""
+LONGEST_VALUE = 160
+"""Characters of a value that are read to tell what kind of value it is."""
+MOST_PROPERTIES = 256
+"""So many of the commonest properties are weighed against a row's own."""
+SILENT = 0.5
+"""The lead of a property that has no others beside it: about where it speaks neither for nor against an answer."""
+
+
+def statement(name: str, value: str = "") -> str:
+    """What a fact says without the name of the thing: the property, and the beginning of its value if given."""
+    return f"the {name} of it is {value[:LONGEST_VALUE]}" if value else f"the {name} of it"
+
+
+class Statements:
+    """Embeddings of statements, made when first needed and kept."""
+
+    def __init__(self, encode: Callable[[Sequence[str]], Tensor]) -> None:
+        self._encode = encode
+        self._vectors: dict[str, Tensor] = {}
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """(n, D) of length one."""
+        kept = self._vectors  # never changed in place: other threads read it too
+        fresh = [text for text in dict.fromkeys(texts) if text not in kept]
+        made: dict[str, Tensor] = {}
+        if fresh:
+            made = dict(zip(fresh, torch.nn.functional.normalize(self._encode(fresh), dim=-1), strict=True))
+            self._vectors = {**kept, **made} if len(kept) + len(made) <= MOST_KEPT else made
+        return torch.stack([made[text] if text in made else kept[text] for text in texts])
+
+    def lead(self, directions: Tensor, own: Sequence[str], counts: Counter[str]) -> Tensor:
+        """How much better each question fits its row's own property than the best other one there is, (n,).
+
+        directions: the questions without names, (n, D). A question about something that the knowledge says of other
+        things, but not of this one, fits another property better.
+        """
+        names = [name for name, _ in counts.most_common(MOST_PROPERTIES)]
+        if not names:
+            return directions.new_full((len(own),), SILENT)
+        others = directions @ self.embed([statement(name) for name in names]).to(directions).T
+        mine = (directions * self.embed([statement(name) for name in own]).to(directions)).sum(-1)
+        places = {name: at for at, name in enumerate(names)}
+        for row, name in enumerate(own):
+            if name in places:
+                others[row, places[name]] = -torch.inf
+        best = others.max(-1).values
+        return torch.where(best == -torch.inf, SILENT, mine - best)

@@ -1,0 +1,63 @@
+"""How an adapter learns to read questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_training import WordsEncoder, tiny_options, vector_training
+
+import kblam.training.reading
+from kblam.errors import InputError
+from kblam.knowledge import DEFAULT_ENCODER, load_encoder
+from kblam.models.adapter import Adapter, AdapterConfig
+from kblam.models.pretrained import default_adapter
+from kblam.training.lessons import Lessons
+from kblam.training.options import Options
+from kblam.training.reading import MASKED_SHARES, calibrate_names, learn_to_read
+from kblam.training.run import train
+
+ENCODER = WordsEncoder()
+
+
+def test_the_weight_of_the_question_without_its_names_is_the_one_that_finds_most(lessons: Lessons) -> None:
+    adapter = vector_training(lessons).adapter
+    assert adapter.name_bonus is not None
+    found = calibrate_names(adapter, lessons, ENCODER, 150, 60, 0)
+    best = float(adapter.name_bonus[2])
+    assert best in MASKED_SHARES and 0 < found <= 1
+    for share in set(MASKED_SHARES) - {best}:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(kblam.training.reading, "MASKED_SHARES", (share,))
+            assert calibrate_names(adapter, lessons, ENCODER, 150, 60, 0) <= found
+
+
+@pytest.mark.slow
+def test_the_encoder_itself_learns_to_read(folder: Path) -> None:
+    options = tiny_options(folder, "encoder", prior="encoder", prior_steps=3, total_steps=2, N=60)
+    train(options)
+    assert Adapter.load(options.output).question_updates
+    with pytest.raises(InputError, match="does not run here"):
+        train(tiny_options(folder, "not here", prior="encoder"), encoder=ENCODER)
+
+
+def test_questions_are_read_as_shipped_in_any_model_with_that_encoder(lessons: Lessons, tmp_path: Path) -> None:
+    shape = {"heads": 2, "head_dim": 3, "value_head_dim": 5, "hidden_size": 7}
+    adapter = Adapter(AdapterConfig(DEFAULT_ENCODER, 384, "other", (0, 2), **shape)).requires_grad_(False)  # type: ignore[arg-type]
+    learn_to_read(adapter, lessons, load_encoder(DEFAULT_ENCODER), tmp_path, "shipped", 1, 0)
+    shipped = default_adapter()
+    keys, values, question = torch.randn(3, 5, 384).unbind()
+    ours, theirs = (each.prior_scores(question, each.latents(keys, values)) for each in (adapter, shipped))
+    assert torch.equal(ours, theirs) and adapter.question_updates.keys() == shipped.question_updates.keys()
+    assert adapter.beta_key is not None and (adapter.beta_key == adapter.beta_key[0]).all()
+    assert torch.equal(adapter.refusal_weight, shipped.refusal_weight)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not by words: use --prior encoder or"):
+        learn_to_read(adapter, lessons, ENCODER, tmp_path, "shipped", 1, 0)
+
+
+def test_how_questions_are_read_unless_it_is_said() -> None:
+    assert Options().reading(DEFAULT_ENCODER) == "shipped"
+    assert Options().reading("text-embedding-ada-002") == "maps"
+    assert Options(adapter="x").reading(DEFAULT_ENCODER) == "kept"
+    assert Options(adapter="x", prior="encoder").reading("words") == "encoder"
