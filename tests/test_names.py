@@ -137,3 +137,13 @@ def test_properties_of_other_things_are_noticed() -> None:
         assert not names.names_a_property(text)
     later = names.changed([Triple("Peru", "flag", "red"), *names._triples[1:]], [0])
     assert later.names_a_property("the flag of it") and not names.names_a_property("the flag of it")
+
+
+def test_another_name_in_one_row_names_the_thing_in_all() -> None:
+    facts = [
+        Triple("aspirin", "formula", "C9H8O4", aliases=("acetylsalicylic acid",)),
+        Triple("aspirin", "melting point", "135"),
+    ]
+    names = Names([*facts, Triple("ibuprofen", "melting point", "76")])
+    (mention,) = names.mentions("What is the melting point of acetylsalicylic acid?")
+    assert mention.rows == names.rows_named("Acetylsalicylic Acid") == (0, 1)

@@ -160,7 +160,13 @@ class Names:
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)
-        return self._rows_of(key) if key not in COMMON or text in self._exact.get(key, ()) else ()
+        return self._whole(key) if key not in COMMON or text in self._exact.get(key, ()) else ()
+
+    def _whole(self, key: str) -> tuple[int, ...]:
+        """All rows about what has this name: another name of a thing need not stand in every row about it."""
+        rows = self._rows_of(key)
+        others = {_folded(self._triples[row].entity) for row in rows} - {key}
+        return tuple(sorted({*rows, *(row for name in others for row in self._rows_of(name))})) if others else rows
 
     def names_of(self, row: int) -> tuple[str, ...]:
         """How the row's entity is called."""
@@ -169,7 +175,7 @@ class Names:
 
     def rows_named(self, name: str) -> tuple[int, ...]:
         """The rows about what has this name."""
-        return self._rows_of(_folded(name))
+        return self._whole(_folded(name))
 
     def siblings(self, row: int) -> tuple[int, ...]:
         """The rows about the same entity, the row itself among them."""
