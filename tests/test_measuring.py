@@ -44,6 +44,12 @@ def test_a_form_that_disagrees_stops_everything(
     assert "no speed is shown" in said.err and said.out == ""
 
 
+def test_a_gpu_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="torch finds no GPU"):
+        SpeedOptions(device="cuda:0")
+
+
 @torch.no_grad()
 def test_the_originals_algorithm_is_attention_to_built_rows() -> None:
     bench = build_bench(TINY)

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     with _progress() as report:
         report("checking that all forms agree")
-        equalities = check_equalities()
+        equalities = check_equalities(wanted.device)
         theirs: list[Row] = []
         if options.original_checkout is not None:
             theirs, apart = measure_checkout(options.original_checkout, options.original_python, wanted, report)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from kblam.attention.merge import cap, context_attention, merge, needs_gradient, normalise, wide_type
-from kblam.attention.scan import ROWS_AT_ONCE, Quantised, blocks, norms, quantise
+from kblam.attention.scan import Quantised, block_size, blocks, norms, quantise
 
 if TYPE_CHECKING:
     from kblam.attention.approximate import RowIndex
@@ -292,7 +292,7 @@ def _row_blocks(latents: Latents) -> Iterator[tuple[slice, Latents]]:
     """Blocks of rows in one piece each, with the columns of the scores that they belong to."""
     first = 0
     for part in latents.parts:
-        for rows in blocks(len(part), ROWS_AT_ONCE):
+        for rows in blocks(len(part), block_size(part.mean.device)):
             yield slice(first + rows.start, first + rows.stop), part.block(rows.start, rows.stop)
         first += len(part)
 

@@ -54,6 +54,10 @@ class SpeedOptions:
             raise InputError(f"the shape {self.shape!r} is unknown: choose one of {', '.join(SHAPES)}")
         if self.dtype not in DTYPES:
             raise InputError(f"the number format {self.dtype!r} is unknown: choose one of {', '.join(DTYPES)}")
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise InputError(
+                f"the device is {self.device}, but torch finds no GPU: leave --device out or install a torch with CUDA"
+            )
         for name in ("tokens", "made", "rounds", "every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
@@ -130,7 +134,7 @@ def measure_speed(
 
 
 def _why_not(name: str, bench: Bench, facts: int, options: SpeedOptions, before: Row | None) -> str | None:
-    kept, free = kept_bytes(name, bench, facts), available_bytes()
+    kept, free = kept_bytes(name, bench, facts), available_bytes(options.device)
     most = options.most_bytes if free is None else min(options.most_bytes, int(free * 0.7))
     if kept > most:
         return f"would take {kept / 1e9:.1f} GB"

@@ -99,7 +99,8 @@ class Rows:
         if adapter.config.length_scale is not None:
             shift = math.log(adapter.config.length_scale) - math.log(count or len(self.latents))
             device = adapter.key_weight.device
-            bias = torch.full((1, len(self.latents)), shift, device=device) if bias is None else bias + shift
+            same = torch.full((1, 1), shift, device=device).expand(1, len(self.latents))
+            bias = same if bias is None else bias + shift
         return bias
 
 
