@@ -21,7 +21,7 @@ from kblam.attention.latent import LatentParts, Latents
 from kblam.attention.scan import blocks
 from kblam.errors import InputError
 
-__all__ = ["PROPOSED", "RowIndex", "follow_index", "index_rows", "load_faiss"]
+__all__ = ["NUMBERS_OF_A_CODE", "PROPOSED", "RowIndex", "follow_index", "index_rows", "load_faiss"]
 
 PROPOSED = 2000
 """Rows that a search proposes; with no more rows than this there is nothing to search for."""
