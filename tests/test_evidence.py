@@ -15,7 +15,7 @@ from kblam import KnowledgeBase, Triple
 from kblam.answering import vectors
 from kblam.answering.evidence import Reader, follow
 from kblam.answering.names import Names
-from kblam.answering.vectors import read_rows, reread_rows
+from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import LatentParts, Latents
 from kblam.knowledge import rows
 from kblam.knowledge.snapshot import Snapshot
@@ -23,6 +23,7 @@ from kblam.models.adapter import Adapter, AdapterConfig
 
 WIDTH = 6
 FIELDS = ("keys", "values", "mean", "inverse_deviation", "key_norms", "value_norms")
+SCANS: tuple[Scan, ...] = ("exact", "int8")
 QUESTIONS = ["What is the p of e3?", "e1 and the q of e12?", "nothing", "the p of It"]
 
 
@@ -82,10 +83,10 @@ changes = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(changes, st.booleans(), st.integers(0, 14))
-def test_a_reader_that_follows_is_one_made_anew(steps: list[tuple[int, str, str]], coarse: bool, count: int) -> None:
+@given(changes, st.sampled_from(SCANS), st.integers(0, 14))
+def test_a_reader_that_follows_is_one_made_anew(steps: list[tuple[int, str, str]], scan: Scan, count: int) -> None:
     knowledge, reads = base(count), adapter()
-    reader = Reader(reads, knowledge.snapshot(), knowledge.encoder, coarse)
+    reader = Reader(reads, knowledge.snapshot(), knowledge.encoder, scan)
     for number, (row, value, kind) in enumerate(steps):
         fact = Triple(f"e{row}", "p" if row % 2 else "q", value)
         if kind == "many":
@@ -100,7 +101,7 @@ def test_a_reader_that_follows_is_one_made_anew(steps: list[tuple[int, str, str]
         assert followed is not None
         reader = followed
     reader = follow(reader, knowledge) or reader
-    anew = Reader(reads, knowledge.snapshot(), knowledge.encoder, coarse)
+    anew = Reader(reads, knowledge.snapshot(), knowledge.encoder, scan)
     assert reader.snapshot is anew.snapshot and len(reader.latents) == len(anew.latents) == len(knowledge)
     if len(knowledge):
         same(reader.latents, anew.latents)
@@ -156,7 +157,7 @@ def test_evidence_reads_the_rows_it_is_about_only() -> None:
 
 def test_coarse_scores_are_exact_for_the_best_rows() -> None:
     knowledge, reads = base(), adapter()
-    exact, coarse = (Reader(reads, knowledge.snapshot(), knowledge.encoder, form) for form in (False, True))
+    exact, coarse = (Reader(reads, knowledge.snapshot(), knowledge.encoder, scan) for scan in SCANS)
     reading = exact.read(QUESTIONS)
     torch.testing.assert_close(coarse.scores(reading), exact.scores(reading), atol=1e-4, rtol=1e-4)
     rough = reads.prior_scores(reading.embedding, coarse.latents)

@@ -259,6 +259,24 @@ def test_kept_keys_serve_prompts_and_latents_single_tokens(monkeypatch: pytest.M
     assert build(LatentParts([*parts, case.latents()]), [case.projections()])[0] is parts[0], "built once"
 
 
+def test_one_number_for_all_rows_moves_the_sum_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(9, tokens=4)
+    given: list[Tensor | None] = []
+    attention = built.knowledge_attention
+    monkeypatch.setattr(
+        built,
+        "knowledge_attention",
+        lambda *tensors, **options: given.append(options["bias"]) or attention(*tensors, **options),
+    )
+    parts = case.query, case.latents(), case.projections(), 1
+    bias = torch.full((1, 1), -2.5, dtype=torch.float64)[:, None, None].expand(-1, -1, -1, 9)
+    output, log_sum_exp = layer_attention(*parts, scaling=0.3, bias=bias, soft_cap=1.3)
+    wanted = case.wanted(bias, soft_cap=1.3)
+    close(output, wanted[0])
+    close(log_sum_exp, wanted[1])
+    assert given == [None]
+
+
 def test_half_precision_rows_are_read_in_the_queries_precision() -> None:
     case = Case(rows=6)
     exact = case.latents()

@@ -44,6 +44,18 @@ def test_a_form_that_disagrees_stops_everything(
     assert "no speed is shown" in said.err and said.out == ""
 
 
+def test_a_gpu_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="torch finds no GPU"):
+        SpeedOptions(device="cuda:0")
+
+
+def test_an_index_is_left_out_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "find_spec", lambda name: None)
+    rows, _ = measure_speed(TINY, ["ours, retrieve once, ann"])
+    assert rows[0].left_out == "needs faiss: pip install 'kblam[ann]'" and rows[0].prefill is None
+
+
 @torch.no_grad()
 def test_the_originals_algorithm_is_attention_to_built_rows() -> None:
     bench = build_bench(TINY)

@@ -19,8 +19,7 @@ WIDTH = 16
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan.blocks, "__defaults__", (8,))
-    monkeypatch.setattr(latent, "ROWS_AT_ONCE", 8)
+    monkeypatch.setattr(scan, "ROWS_AT_ONCE", 8)
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -155,3 +154,7 @@ def test_streaming_is_the_direct_form(tokens: int) -> None:
         streamed = latent.latent_attention(query, whole, projections, scaling=0.3, bias=bias)
     for left, right in zip(streamed, direct, strict=True):
         torch.testing.assert_close(left, right.detach(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_gpu_reads_more_rows_at_once() -> None:
+    assert scan.block_size(torch.device("cuda")) > scan.block_size(torch.device("cpu"))

@@ -1,8 +1,10 @@
-"""Whether an approximate index pays: `python benchmarks/speed/approximate.py KNOWLEDGE [--questions 100]`.
+"""What an index finds, and when it pays: `python benchmarks/speed/approximate.py KNOWLEDGE [--questions 200]`.
 
-faiss (`pip install faiss-cpu`) finds the rows of the question prior's best scores among lists around centres, in
-8-bit codes. Printed for several shares of the lists searched: the share of the exact scan's best 100 rows among the
-1,000 proposed, and the milliseconds of one question, beside those of the exact scan. One thread, the processor's time.
+KNOWLEDGE is a directory or file with real vectors and texts. The model that ships reads questions, half of them plain
+and half paraphrased, and its retrieval layer chooses rows by each kind of scan. Printed: the share of the exact scan's
+best 100 rows that the other scans choose, how often the best row is the same, the milliseconds from a question to its
+chosen rows (the median; with one thread the processor's time), the seconds until the first question can be asked, and
+what is kept for the scan beside the rows. `--copies 10` repeats the rows, slightly moved, for times at other sizes.
 """
 
 from __future__ import annotations
@@ -11,62 +13,83 @@ import argparse
 import json
 import random
 from functools import partial
+from typing import Any, get_args
 
-import faiss
+import numpy as np
 import torch
-from torch import Tensor
 
-from kblam import KnowledgeBase
-from kblam.answering.evidence import Reader
+from kblam import KBLaM, KnowledgeBase, Triple
+from kblam.answering.vectors import Scan
 from kblam.attention.latent import Latents
-from kblam.measuring.clock import seconds
-from kblam.models.pretrained import default_adapter
+from kblam.measuring.clock import median, seconds
+from kblam.synthesis.questions import paraphrased_question, plain_question
 
-SHARES = (0.02, 0.05, 0.1, 0.25)
-PROPOSED = 1000
-
-
-def unit_rows(part: Latents) -> Tensor:
-    """Key and value embeddings at unit length, side by side: (M, 2 D)."""
-    pairs = (part.keys, part.key_norms), (part.values, part.value_norms)
-    return torch.cat([rows.float() / norms.float()[:, None].clamp(min=1e-12) for rows, norms in pairs], 1)
+BEST = 100
 
 
-@torch.no_grad()
+def kept_bytes(latents: Latents) -> int:
+    """What a scan keeps beside the rows."""
+    codes = 0 if latents.index is None else latents.index.codes.ntotal * latents.index.codes.code_size
+    coarse = [half for part in latents.parts for half in part.coarse or ()]
+    return codes + sum(half.codes.nbytes + half.scale.nbytes for half in coarse)
+
+
+def enlarged(base: KnowledgeBase, copies: int) -> KnowledgeBase:
+    """The facts and so many copies of them with other names, each number of a vector moved by about a thousandth."""
+    draw = np.random.default_rng(3)
+    facts = [
+        fact if copy == 0 else Triple(f"{fact.entity} {copy}", fact.property, fact.value)
+        for copy in range(copies)
+        for fact in base.triples
+    ]
+    pairs = [
+        np.concatenate(
+            [
+                rows + np.float16(1e-3 if copy else 0) * draw.standard_normal(rows.shape, np.float32).astype(np.float16)
+                for copy in range(copies)
+            ]
+        )
+        for rows in (base.keys, base.values)
+    ]
+    return KnowledgeBase.from_embeddings(*pairs, facts, base.encoder)
+
+
+def chosen(base: KnowledgeBase, scan: Scan, questions: list[str]) -> tuple[list[list[int]], dict[str, Any]]:
+    """The best rows of each question, and what it cost."""
+    model = KBLaM.from_pretrained("default").attach(base, scan=scan)
+    opened = seconds(model.reader)
+    model.nearest(questions[:1], BEST)
+    best: list[list[int]] = []
+    times = [seconds(partial(lambda text: best.extend(model.nearest([text], BEST)), text)) for text in questions]
+    kept = kept_bytes(model.reader().latents)
+    return best, {"ms": round(median(times) * 1e3, 1), "opened in s": round(opened, 1), "kept MB": round(kept / 1e6, 1)}
+
+
 def main() -> None:
     """One JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("knowledge")
-    parser.add_argument("--questions", type=int, default=100)
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--copies", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    faiss.omp_set_num_threads(1)
-    base, adapter = KnowledgeBase.from_file(options.knowledge), default_adapter()
-    reader = Reader(adapter, base.snapshot(), base.encoder)
-    asked = random.Random(1).sample(base.triples, options.questions)
-    reading = reader.read([f"What is {fact.key_text}?" for fact in asked])
-    wanted = adapter.prior_scores(reading.embedding, reader.latents).topk(100).indices.tolist()
-    scan = partial(adapter.prior_scores, reading.embedding[:1], reader.latents)
-    scan()
-    rows = torch.cat([unit_rows(part) for part in reader.latents.parts]).numpy()
-    lists, width = int(2 * len(rows) ** 0.5), rows.shape[1]
-    index = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatIP(width), width, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-    )
-    index.cp.niter = 10
-    built = seconds(lambda: (index.train(rows[:: max(1, len(rows) // (64 * lists))]), index.add(rows)))
-    for_keys, for_values = adapter.read_question(reading.embedding)
-    queries = torch.cat([adapter.beta_key[0] * for_keys, adapter.beta_value[0] * for_values], 1).numpy()
-    found = []
-    for share in SHARES:
-        index.nprobe = max(1, round(share * lists))
-        proposed = index.search(queries, PROPOSED)[1].tolist()
-        hits = sum(len(set(best) & set(some)) for best, some in zip(wanted, proposed, strict=True))
-        took = seconds(lambda: [index.search(query[None], PROPOSED) for query in queries[:20]]) / 20
-        recall = round(hits / 100 / len(asked), 4)
-        found.append({"lists searched": share, "recall@100": recall, "ms": round(took * 1e3, 1)})
-    numbers = {"facts": len(base), "exact ms": round(seconds(scan) * 1e3, 1), "seconds to build": round(built)}
-    print(json.dumps({**numbers, "index": found}))
+    draw, base = random.Random(1), KnowledgeBase.from_file(options.knowledge)
+    forms = plain_question, paraphrased_question
+    asked = draw.sample(base.triples, options.questions)
+    questions = [forms[number % 2](fact, draw).text for number, fact in enumerate(asked)]
+    base = base if options.copies == 1 else enlarged(base, options.copies)
+    small = KnowledgeBase.from_embeddings(base.keys[:BEST], base.values[:BEST], base.triples[:BEST], base.encoder)
+    numbers: dict[str, Any] = {"facts": len(base), "questions": len(questions)}
+    numbers["ms with 100 facts"] = chosen(small, "exact", questions[:50])[1]["ms"]
+    wanted: list[list[int]] = []
+    for scan in get_args(Scan):
+        found, cost = chosen(base, scan, questions)
+        wanted = wanted or found
+        pairs = list(zip(wanted, found, strict=True))
+        recall = sum(len(set(one) & set(other)) for one, other in pairs) / BEST / len(pairs)
+        same = sum(one[0] == other[0] for one, other in pairs) / len(pairs)
+        numbers[scan] = {"recall@100": round(recall, 4), "same best row": same, **cost}
+    print(json.dumps(numbers, indent=2))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def recall(left: torch.Tensor, right: torch.Tensor) -> float:
 def chosen(base: KnowledgeBase, questions: list[str]) -> dict[str, Any]:
     """Compare the rows that the scans choose."""
     adapter = default_adapter()
-    exact, coarse = (Reader(adapter, base.snapshot(), base.encoder, form) for form in (False, True))
+    exact, coarse = (Reader(adapter, base.snapshot(), base.encoder, scan) for scan in ("exact", "int8"))
     reading = exact.read(questions)
     wanted, found = exact.scores(reading), coarse.scores(reading)
     rough = adapter.prior_scores(reading.embedding, coarse.latents) + reading.named

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from kblam.errors import InputError
 
 if TYPE_CHECKING:
-    from kblam.measuring.speed import SpeedOptions
+    from kblam.measuring.speed import Row, SpeedOptions
 
 __all__ = ["main"]
 
 EXAMPLE = """example:
   kblam benchmark
   kblam benchmark --preset full --output benchmarks/results/speed
-  kblam benchmark --shape llama-3-8b --layers 2 --facts 1000 10000 --no-answers"""
+  kblam benchmark --shape llama-3-8b --layers 2 --facts 1000 10000 --no-answers
+  kblam benchmark --original_checkout ../KBLaM --original_python ../KBLaM/.venv/bin/python"""
 ANSWERED = {"small": ((300,), 12), "full": ((100, 1000, 10_000), 200)}
 """Numbers of facts and of questions for the model that ships."""
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import torch
 
     from kblam.measuring.answers import answers_table, measure_answers
+    from kblam.measuring.checkout import bounded, measure_checkout
     from kblam.measuring.contenders import CONTENDERS
     from kblam.measuring.equality import check_equalities
     from kblam.measuring.report import about_machine, draw, save_json, speed_table
@@ -45,8 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     with _progress() as report:
         report("checking that all forms agree")
-        equalities = check_equalities()
+        equalities = check_equalities(wanted.device)
+        theirs: list[Row] = []
+        if options.original_checkout is not None:
+            theirs, apart = measure_checkout(options.original_checkout, options.original_python, wanted, report)
+            equalities["ours and the original's code"] = apart
         rows, machine = measure_speed(wanted, methods, report)
+        rows += [bounded(row, machine) for row in theirs]
         sizes, questions = ANSWERED[options.preset]
         answers = [] if options.no_answers else measure_answers(sizes, questions, report)
     print(speed_table(rows))
@@ -114,5 +121,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--dtype", help="bfloat16 (default) or float32")
     add("--device", help="cpu (default) or cuda")
     add("--no-answers", action="store_true", help="skip the real answers of the model that ships")
+    add(
+        "--original_checkout", type=Path, metavar="DIR",
+        help="a checkout of microsoft/KBLaM, whose own code is measured as well",
+    )  # fmt: skip
+    add(
+        "--original_python", default=sys.executable, metavar="PYTHON",
+        help="a Python with torch and the transformers that the checkout needs (4.46); default: this one",
+    )  # fmt: skip
     add("--output", type=Path, metavar="DIR", help="a folder for speed.json, time.png and memory.png")
     return parser

@@ -17,7 +17,7 @@ from kblam.answering.clauses import about_all, clauses
 from kblam.answering.names import Mention, Names, asked_property
 from kblam.answering.near_names import near_mention
 from kblam.answering.statements import Statements, statement
-from kblam.answering.vectors import read_rows, reread_rows
+from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import Latents
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.knowledge import Encoder, KnowledgeBase, Snapshot
@@ -65,14 +65,14 @@ class Reading:
 class Reader:
     """Reads questions against one version of a knowledge base."""
 
-    def __init__(self, adapter: Adapter, snapshot: Snapshot, encoder: Encoder, coarse: bool = False) -> None:
+    def __init__(self, adapter: Adapter, snapshot: Snapshot, encoder: Encoder, scan: Scan = "exact") -> None:
         self.adapter = adapter
         self.snapshot = snapshot
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
         self.names = Names(snapshot.triples)
         self._statements = Statements(lambda texts: self.encode(texts, self.question_encoder))
-        self.latents: Latents = read_rows(adapter, snapshot, coarse)
+        self.latents: Latents = read_rows(adapter, snapshot, scan)
 
     def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
         """A reader of another version that may differ from this one in the touched rows, made from this one."""
@@ -112,7 +112,7 @@ class Reader:
         """The misspelt name in each of these questions, if the rows that it resembles most have such a name."""
         if not which or not self.snapshot.has_texts or len(self.latents) == 0:
             return [()] * len(which)
-        scores = self.adapter.prior_scores(embedding[list(which)], self.latents)
+        scores = self._similarity(embedding[list(which)])
         found: list[tuple[Mention, ...]] = []
         for index, rows in zip(which, select(scores, RESEMBLING).tolist(), strict=True):
             mention = near_mention(questions[index], rows, self.names)
@@ -172,10 +172,21 @@ class Reader:
         chosen = gather(self.latents, torch.tensor([list(rows)], device=question.device))
         return self.adapter.prior_scores(question[None], chosen)[0]
 
+    def _similarity(self, questions: Tensor, named: Tensor | None = None) -> Tensor:
+        """Prior scores of questions (n, D) and what names add, (n, M); -inf for rows that an index does not propose."""
+        adapter, index = self.adapter, self.latents.index
+        if index is None:
+            scores = adapter.prior_scores(questions, self.latents)
+            return scores if named is None else scores + named
+        best = index.propose(*adapter.weigh(*adapter.read_question(questions)), named, len(self.latents))
+        scores = adapter.prior_scores(questions, gather(self.latents, best))
+        scores = scores if named is None else scores + gather_rows(named, best)
+        return scores.new_full((len(questions), len(self.latents)), -torch.inf).scatter(1, best, scores)
+
     @torch.no_grad()
     def scores(self, reading: Reading) -> Tensor:
         """Scores by the question alone, (n, M): how rows are chosen where no adapter was trained."""
-        scores = self.adapter.prior_scores(reading.embedding, self.latents) + reading.named
+        scores = self._similarity(reading.embedding, reading.named)
         if self.latents.coarse is None:
             return scores
         best = select(scores, RESCORED)

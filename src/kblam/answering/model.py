@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, get_args, overload
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from kblam.answering.decoding import Generation
 from kblam.answering.evidence import Reader, Reading, follow
 from kblam.answering.prompts import REFUSAL, check_question
 from kblam.answering.speech import Choice, Speech
+from kblam.answering.vectors import Scan
+from kblam.attention.approximate import load_faiss
 from kblam.errors import EncoderError, InputError
 from kblam.knowledge import KnowledgeBase, Snapshot
 from kblam.models.active import ActiveKnowledge, Every, Recorder
@@ -29,7 +31,6 @@ __all__ = ["KBLaM"]
 WORTH_QUOTING = 0.1
 """Share of the best row's weight above which another row is shown to the model as well."""
 Grounding = Literal["quote", "tokens"]
-Scan = Literal["exact", "int8"]
 
 
 class KBLaM:
@@ -47,7 +48,7 @@ class KBLaM:
         self.knowledge: KnowledgeBase | None = None
         self._reader: Reader | None = None
         self._past: Reader | None = None
-        self._coarse = False
+        self._scan: Scan = "exact"
         if parts.knowledge is not None:
             self.attach(parts.knowledge)
 
@@ -82,7 +83,8 @@ class KBLaM:
         """Answer from this knowledge base, and follow its changes; also a context manager that detaches at its end.
 
         scan: `exact` scores all rows as they are stored; `int8` scores 8-bit codes of them and the best few hundred
-        again as they are stored, which halves the memory traffic.
+        again as they are stored, which halves the memory traffic; `ann` has an index propose a few thousand rows, of
+            which the scores are then exact (for about a million rows and more; needs `pip install "kblam[ann]"`).
         With an adapter of the original, calls of `model.base` attend to the rows there are now as well.
         Raises EncoderError when the adapter reads another encoder's vectors.
         """
@@ -91,9 +93,11 @@ class KBLaM:
                 f"the knowledge was encoded by {knowledge.encoder_name} but the adapter of {self.name} reads {self.adapter.config.encoder}: "
                 "encode the facts again with that encoder"
             )
-        if scan not in ("exact", "int8"):
-            raise InputError(f"scan {scan!r} is unknown: choose exact or int8")
-        self.knowledge, self._reader, self._past, self._coarse = knowledge, None, None, scan == "int8"
+        if scan not in get_args(Scan):
+            raise InputError(f"scan {scan!r} is unknown: choose exact, int8 or ann")
+        if scan == "ann":
+            load_faiss()
+        self.knowledge, self._reader, self._past, self._scan = knowledge, None, None, scan
         if self._injection is not None and self.adapter is not None and not self.adapter.config.question_prior:
             # Nothing but the prompt enters this adapter's scores, so `model.base` itself can attend to the knowledge.
             self._injection.standing = ActiveKnowledge(self.speech.plain_latents(knowledge.snapshot()))
@@ -259,7 +263,7 @@ class KBLaM:
         reader = None if self._reader is None else follow(self._reader, knowledge)
         if reader is None:
             snapshot = knowledge.snapshot()
-            reader = Reader(self._eyes(snapshot), snapshot, knowledge.encoder, self._coarse)
+            reader = Reader(self._eyes(snapshot), snapshot, knowledge.encoder, self._scan)
         self._reader = reader
         return reader
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from kblam.attention.approximate import follow_index, index_rows
 from kblam.attention.latent import LatentParts, Latents
 from kblam.knowledge import Snapshot
 from kblam.knowledge.rows import PIECE, FloatArray
 from kblam.models.adapter import Adapter
 
-__all__ = ["read_rows", "reread_rows"]
+__all__ = ["Scan", "read_rows", "reread_rows"]
+
+Scan = Literal["exact", "int8", "ann"]
+"""How rows are found: all scored as they are stored; by 8-bit codes; or among those that an index proposes."""
 
 
 class _Memory:
@@ -33,8 +38,8 @@ def _tensor(array: FloatArray, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def read_rows(adapter: Adapter, snapshot: Snapshot, coarse: bool = False) -> Latents:
-    """Prepare all rows for attention and for the question prior; coarse: with 8-bit codes for the scans.
+def read_rows(adapter: Adapter, snapshot: Snapshot, scan: Scan = "exact") -> Latents:
+    """Prepare all rows for attention and for the question prior, with what this way of finding them needs.
 
     The vectors stay in the snapshot's arrays (memory-mapped ones too); made new are four numbers a row.
     """
@@ -42,10 +47,10 @@ def read_rows(adapter: Adapter, snapshot: Snapshot, coarse: bool = False) -> Lat
     pairs = zip(snapshot.key_rows.pieces, snapshot.value_rows.pieces, strict=True)
     parts = [adapter.latents(_tensor(keys, device), _tensor(values, device)) for keys, values in pairs]
     latents = parts[0] if len(parts) == 1 else LatentParts(parts)
-    latents = latents.quantised() if coarse else latents
+    latents = latents.quantised() if scan == "int8" else latents
     for part in latents.parts:
         _ = part.key_norms, part.value_norms
-    return latents
+    return index_rows(latents) if scan == "ann" else latents
 
 
 @torch.no_grad()
@@ -68,7 +73,8 @@ def reread_rows(adapter: Adapter, known: Latents, snapshot: Snapshot, touched: C
         first = stop
     if first < count:
         parts += known.block(first, count).parts
-    return parts[0] if len(parts) == 1 else LatentParts(parts) if parts else known.block(0, 0)
+    latents = parts[0] if len(parts) == 1 else LatentParts(parts) if parts else known.block(0, 0)
+    return follow_index(known, latents, touched)
 
 
 def _reread(adapter: Adapter, known: Latents, keys: FloatArray, values: FloatArray, rows: list[int]) -> Latents:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kblam.attention.latent import Latents, Projections, build_pair, knowledge_attention
-from kblam.attention.merge import cap, merge, needs_gradient, wide_type
+from kblam.attention.merge import merge, needs_gradient, wide_type
 from kblam.attention.scan import blocks
 
 __all__ = ["ENOUGH_TOKENS", "build", "layer_attention"]
@@ -54,6 +54,11 @@ def layer_attention(
 
     Shapes as in `knowledge_attention`: query (B, H, T, d), output (B, H, T, v), log-sum-exp (B, H, T).
     """
+    if bias is not None and bias.stride(-1) == 0 and bias.shape[-1] > 0:
+        # One number for all rows, which moves their sum and not their shares, is not added to every score.
+        options = {"scaling": scaling, "visible": visible, "soft_cap": soft_cap}
+        output, log_sum_exp = layer_attention(query, latents, projections, slot, **options)  # type: ignore[arg-type]
+        return output, log_sum_exp + bias[..., 0]
     kept = len(latents) > 0 and all(part.built is not None for part in latents.parts)
     few = query.shape[2] < ENOUGH_TOKENS
     if not kept or few or needs_gradient(query, projections.key_weight, projections.value_weight, bias):
@@ -83,18 +88,27 @@ def _block(
     batch, heads, tokens, _ = query.shape
     output = query.new_empty(batch, heads, tokens, value.shape[-1], dtype=wide_type(query.dtype))
     log_sum_exp = output.new_empty(batch, heads, tokens)
-    scaled = query * scaling
+    scaled = (query * scaling).transpose(0, 1).flatten(1, 2)
+    # All heads write over the same two tensors: fresh memory for each would take longer than the softmax.
+    product = scaled.new_empty(batch * tokens, key.shape[1])
+    scores = product if product.dtype == output.dtype else torch.empty_like(product, dtype=output.dtype)
     for head in range(heads):
-        scores = (scaled[:, head] @ key[head].T).to(output.dtype)
-        scores = cap(scores, soft_cap)
+        torch.mm(scaled[head], key[head].T, out=product)
+        if scores is not product:
+            scores.copy_(product)
+        if soft_cap is not None:
+            scores.div_(soft_cap).tanh_().mul_(soft_cap)
         if bias is not None:
-            scores += bias.expand(batch, -1, -1, -1)[:, 0]
-        weights = scores.softmax(-1)
-        # The largest weight is 1 / sum(exp(score - largest score)): the sum needs no pass of its own.
+            scores.view(batch, tokens, -1).add_(bias[:, 0])
         largest = scores.amax(-1)
-        sums = largest - weights.amax(-1).log()
+        torch.softmax(scores, -1, out=scores)
+        # The largest weight is 1 / sum(exp(score - largest score)): the sum needs no pass of its own.
+        sums = largest - scores.amax(-1).log()
         if bias is not None and bool((hidden := largest == -torch.inf).any()):
-            weights, sums = weights.masked_fill(hidden[..., None], 0.0), sums.masked_fill(hidden, -torch.inf)
-        output[:, head] = weights.to(query.dtype) @ value[head]
-        log_sum_exp[:, head] = sums
+            scores.masked_fill_(hidden[:, None], 0.0)
+            sums.masked_fill_(hidden, -torch.inf)
+        if scores is not product:
+            product.copy_(scores)
+        output[:, head] = (product @ value[head]).view(batch, tokens, -1)
+        log_sum_exp[:, head] = sums.view(batch, tokens)
     return output, log_sum_exp

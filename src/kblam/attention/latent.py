@@ -15,12 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from kblam.attention.merge import cap, context_attention, merge, needs_gradient, normalise, wide_type
-from kblam.attention.scan import ROWS_AT_ONCE, Quantised, blocks, norms, quantise
+from kblam.attention.scan import Quantised, block_size, blocks, norms, quantise
+
+if TYPE_CHECKING:
+    from kblam.attention.approximate import RowIndex
 
 __all__ = [
     "LatentParts",
@@ -65,6 +69,11 @@ class Latents:
         """The rows in the pieces that they are kept in."""
         return (self,)
 
+    @property
+    def index(self) -> RowIndex | None:
+        """What proposes the rows worth scoring (see `approximate.py`); None where all are scored."""
+        return None
+
     def block(self, start: int, stop: int) -> Latents:
         """The rows from start up to stop, without a copy."""
         if start == 0 and stop >= len(self):
@@ -104,10 +113,12 @@ class LatentParts(Latents):
     `keys`, `values`, `mean` and `inverse_deviation` are copies made when asked for; attention reads `parts`.
     """
 
-    def __init__(self, parts: Sequence[Latents]) -> None:
+    def __init__(self, parts: Sequence[Latents], index: RowIndex | None = None) -> None:
         object.__setattr__(self, "_parts", tuple(parts))
+        object.__setattr__(self, "_index", index)
 
     parts = property(lambda self: self._parts)
+    index = property(lambda self: self._index)
     keys = property(lambda self: torch.cat([part.keys for part in self.parts]))
     values = property(lambda self: torch.cat([part.values for part in self.parts]))
     mean = property(lambda self: torch.cat([part.mean for part in self.parts]))
@@ -281,7 +292,7 @@ def _row_blocks(latents: Latents) -> Iterator[tuple[slice, Latents]]:
     """Blocks of rows in one piece each, with the columns of the scores that they belong to."""
     first = 0
     for part in latents.parts:
-        for rows in blocks(len(part), ROWS_AT_ONCE):
+        for rows in blocks(len(part), block_size(part.mean.device)):
             yield slice(first + rows.start, first + rows.stop), part.block(rows.start, rows.stop)
         first += len(part)
 

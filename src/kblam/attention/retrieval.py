@@ -12,7 +12,18 @@ from kblam.attention.latent import Latents, Projections
 from kblam.attention.merge import wide_type
 from kblam.attention.scan import Quantised, coarse_products, products
 
-__all__ = ["mean_head_scores", "similarities"]
+__all__ = ["fold_heads", "mean_head_scores", "similarities"]
+
+
+def fold_heads(query: Tensor, projections: Projections, *, scaling: float) -> tuple[Tensor, Tensor, Tensor]:
+    """One query for all heads' mean score: what meets a row's key embedding, 1, and the row's mean.
+
+    Shapes: query (B, H, d). Returns (B, D) and two of (B, 1).
+    """
+    query = query.to(wide_type(query.dtype)) * (scaling / query.shape[1])
+    folded = torch.einsum("bhd,hde->be", query, projections.key_weight.to(query.dtype))
+    constant = torch.einsum("bhd,hd->b", query, projections.key_bias.to(query.dtype))[:, None]
+    return folded, constant, query.sum((1, 2))[:, None]
 
 
 def mean_head_scores(query: Tensor, latents: Latents, projections: Projections, *, scaling: float) -> Tensor:
@@ -21,10 +32,7 @@ def mean_head_scores(query: Tensor, latents: Latents, projections: Projections, 
     Shapes: query (B, H, d). Returns (B, M), without soft-cap (an average of bent scores is no inner product); from
     the 8-bit codes where the rows have them.
     """
-    query = query.to(wide_type(query.dtype)) * (scaling / query.shape[1])
-    folded = torch.einsum("bhd,hde->be", query, projections.key_weight.to(query.dtype))
-    constant = torch.einsum("bhd,hd->b", query, projections.key_bias.to(query.dtype))[:, None]
-    total = query.sum((1, 2))[:, None]
+    folded, constant, total = fold_heads(query, projections, scaling=scaling)
 
     def scan(part: Latents) -> Tensor:
         if part.keys.dim() == 3:

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from kblam.attention.merge import needs_gradient, wide_type
 
-__all__ = ["ROWS_AT_ONCE", "Quantised", "blocks", "coarse_products", "norms", "products", "quantise"]
+__all__ = ["ROWS_AT_ONCE", "Quantised", "block_size", "blocks", "coarse_products", "norms", "products", "quantise"]
 
 ROWS_AT_ONCE = 2048
 """Rows of one block: at MiniLM's width in float32 they take 3 MiB, which the last two levels of cache hold."""
+
+ROWS_ON_GPU = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,12 @@ class Quantised:
         return Quantised(self.codes[start:stop], self.scale[start:stop])
 
 
-def blocks(count: int, size: int = ROWS_AT_ONCE) -> Iterator[slice]:
+def block_size(device: torch.device) -> int:
+    """Rows of one block: on a GPU many more, for there the number of kernels counts and not the cache."""
+    return ROWS_AT_ONCE if device.type == "cpu" else ROWS_ON_GPU
+
+
+def blocks(count: int, size: int) -> Iterator[slice]:
     """The slices that cover `count` rows, in order."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
@@ -51,7 +58,7 @@ def products(queries: Tensor, rows: Tensor) -> Tensor:
     if rows.dtype == wide or needs_gradient(queries, rows):
         return queries @ rows.to(wide).T
     result = queries.new_empty(len(queries), len(rows))
-    for block in blocks(len(rows)):
+    for block in blocks(len(rows), block_size(rows.device)):
         result[:, block] = queries @ rows[block].to(wide).T
     return result
 
@@ -61,7 +68,9 @@ def norms(rows: Tensor) -> Tensor:
     wide = wide_type(rows.dtype)
     if rows.dim() != 2 or rows.dtype == wide:
         return torch.linalg.vector_norm(rows.to(wide), dim=-1)  # type: ignore[no-any-return]
-    parts = [torch.linalg.vector_norm(rows[block].to(wide), dim=-1) for block in blocks(len(rows))]
+    parts = [
+        torch.linalg.vector_norm(rows[block].to(wide), dim=-1) for block in blocks(len(rows), block_size(rows.device))
+    ]
     return torch.cat(parts) if parts else rows.new_empty(0, dtype=wide)
 
 
@@ -69,7 +78,7 @@ def quantise(rows: Tensor) -> Quantised:
     """Round every row to 255 steps of its own: half the memory of float16 and half its traffic."""
     codes = torch.empty(rows.shape, dtype=torch.int8, device=rows.device)
     scale = torch.empty(len(rows), device=rows.device)
-    for block in blocks(len(rows)):
+    for block in blocks(len(rows), block_size(rows.device)):
         part = rows[block].float()
         scale[block] = (part.abs().amax(-1) / 127).clamp(min=1e-12)
         codes[block] = (part / scale[block, None]).round_()
@@ -84,7 +93,8 @@ def coarse_products(queries: Tensor, rows: Quantised) -> Tensor:
     """
     queries = queries.float()
     if queries.device.type != "cpu":
-        return torch.cat([queries @ rows.codes[block].float().T for block in blocks(len(rows.codes))], 1) * rows.scale
+        parts = blocks(len(rows.codes), block_size(queries.device))
+        return torch.cat([queries @ rows.codes[block].float().T for block in parts], 1) * rows.scale
     step = (queries.abs().amax(-1, keepdim=True) / 127).clamp(min=1e-12)
     codes = (queries / step).round_().to(torch.int8)
     whole = [torch._int_mm(codes[row, None], rows.codes.T) for row in range(len(codes))]

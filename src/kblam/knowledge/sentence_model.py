@@ -101,7 +101,10 @@ class SentenceModel:
             [self.prompt + text for text in texts],
             padding=True, truncation=True, max_length=self.maximum_tokens, return_tensors="pt",
         ).to(self.network.device)  # fmt: skip
-        hidden = torch.func.functional_call(self.network, dict(changed or {}), kwargs=dict(tokens)).last_hidden_state
+        if changed:
+            hidden = torch.func.functional_call(self.network, dict(changed), kwargs=dict(tokens)).last_hidden_state
+        else:
+            hidden = self.network(**tokens).last_hidden_state
         mask = tokens["attention_mask"]
         if self.pooling == "cls":
             pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.argmax(dim=1)]

@@ -47,7 +47,7 @@ def measure_answers(
         asked = random.Random(5).sample(facts, min(questions, size))
         for name, answer in _ways(model, known).items():
             report(f"{name}, {size:,} facts")
-            rows.append(_graded(name, size, asked, answer))
+            rows.append(_graded(name, size, asked, answer, str(model.base.device)))
     return rows
 
 
@@ -70,7 +70,7 @@ def _ways(model: KBLaM, base: KnowledgeBase) -> dict[str, Callable[[str], str]]:
     }
 
 
-def _graded(name: str, size: int, asked: Sequence[Triple], answer: Callable[[str], str]) -> AnswerRow:
+def _graded(name: str, size: int, asked: Sequence[Triple], answer: Callable[[str], str], device: str) -> AnswerRow:
     right, times = 0, []
     said: dict[str, str] = {}
 
@@ -79,7 +79,7 @@ def _graded(name: str, size: int, asked: Sequence[Triple], answer: Callable[[str
 
     for fact in asked:
         try:
-            times.append(seconds(lambda question=f"What is {fact.key_text}?": ask(question)))  # type: ignore[misc]
+            times.append(seconds(lambda question=f"What is {fact.key_text}?": ask(question), device))  # type: ignore[misc]
         except _TooLongError as error:
             return AnswerRow(name, size, len(asked), None, None, str(error))
         right += fact.value in said["text"]
@@ -94,7 +94,7 @@ def _read(model: KBLaM, prompt: str) -> str:
     """What the bare model says to a prompt."""
     words: Any = model.tokenizer
     text = words.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True, tokenize=False)
-    inputs = words(text, return_tensors="pt", add_special_tokens=False, verbose=False)
+    inputs = words(text, return_tensors="pt", add_special_tokens=False, verbose=False).to(model.base.device)
     length, window = inputs["input_ids"].shape[1], model.base.config.max_position_embeddings
     if length + 64 > window:
         raise _TooLongError(f"{length:,} tokens, longer than the window of {window:,}")

@@ -43,7 +43,7 @@ def bandwidth(device: str = "cpu", megabytes: int = 256) -> float:
 
 def _wait(device: str) -> None:
     if device.startswith("cuda"):
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
 
 
 def _anonymous() -> int | None:
@@ -56,8 +56,10 @@ def _anonymous() -> int | None:
     return sum(found) if found else None
 
 
-def available_bytes() -> int | None:
-    """Memory that can still be taken without swapping; None where nobody says."""
+def available_bytes(device: str = "cpu") -> int | None:
+    """Memory that can still be taken without swapping, of the GPU if the device is one; None where nobody says."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -69,8 +71,8 @@ class Peak:
     """The most memory held at once, beyond what there was at the start, since the last restart."""
 
     def __init__(self, device: str) -> None:
-        self._cuda = device.startswith("cuda")
-        self._start = torch.cuda.memory_allocated() if self._cuda else _anonymous()
+        self._device, self._cuda = device, device.startswith("cuda")
+        self._start = torch.cuda.memory_allocated(device) if self._cuda else _anonymous()
         self._most = 0
         self.restart()
 
@@ -78,11 +80,12 @@ class Peak:
         """Forget how much there has been, not where it began."""
         self._most = 0
         if self._cuda:
-            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.reset_peak_memory_stats(self._device)
 
     def look(self) -> None:
         """Take note of the present."""
-        self._most = max(self._most, torch.cuda.max_memory_allocated() if self._cuda else _anonymous() or 0)
+        now = torch.cuda.max_memory_allocated(self._device) if self._cuda else _anonymous()
+        self._most = max(self._most, now or 0)
 
     @property
     def bytes(self) -> int | None:

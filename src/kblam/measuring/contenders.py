@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kblam.attention.approximate import NUMBERS_OF_A_CODE, index_rows
 from kblam.attention.latent import Latents
 from kblam.attention.scan import products
 from kblam.measuring.decoders import WIDTH, random_rows
@@ -24,8 +25,9 @@ from kblam.models.active import ActiveKnowledge
 from kblam.models.adapter import Adapter
 from kblam.models.inject import inject
 
-__all__ = ["CONTENDERS", "Bench", "Contender", "kept_bytes"]
+__all__ = ["CONTENDERS", "INDEXED", "Bench", "Contender", "kept_bytes"]
 
+INDEXED = "ours, retrieve once, ann"
 TOKENS_OF_A_FACT = 20
 """In a prompt; the paper's synthetic facts have about as many."""
 RETRIEVED = 5
@@ -162,8 +164,8 @@ def _once(bench: Bench, rows: int) -> Contender:
     return Ours(bench, bench.retrieving, bench.retrieving.latents(*random_rows(rows, bench.dtype, bench.device)))
 
 
-def _coarse(bench: Bench, rows: int) -> Contender:
-    """8-bit codes in memory; the rows themselves in files, of which only the best few hundred are read."""
+def _mapped(bench: Bench, rows: int) -> tuple[Latents, Any]:
+    """Rows in files, of which only those that are proposed are read; and the folder of the files."""
     # On Windows a file that is still mapped cannot be removed; the system's own cleaning will.
     folder = tempfile.TemporaryDirectory(prefix="kblam-benchmark-", ignore_cleanup_errors=True)
     tensors = []
@@ -171,7 +173,17 @@ def _coarse(bench: Bench, rows: int) -> Contender:
         path = Path(folder.name) / name
         np.save(path, made.numpy(), allow_pickle=False)
         tensors.append(torch.from_numpy(np.load(path, mmap_mode="c")).to(bench.device))
-    return Ours(bench, bench.retrieving, bench.retrieving.latents(*tensors).quantised(), folder)
+    return bench.retrieving.latents(*tensors), folder
+
+
+def _coarse(bench: Bench, rows: int) -> Contender:
+    latents, folder = _mapped(bench, rows)
+    return Ours(bench, bench.retrieving, latents.quantised(), folder)
+
+
+def _indexed(bench: Bench, rows: int) -> Contender:
+    latents, folder = _mapped(bench, rows)
+    return Ours(bench, bench.retrieving, index_rows(latents), folder)
 
 
 CONTENDERS: dict[str, Callable[[Bench, int], Contender]] = {
@@ -180,6 +192,7 @@ CONTENDERS: dict[str, Callable[[Bench, int], Contender]] = {
     "ours, exact, keys kept": _kept,
     "ours, retrieve once": _once,
     "ours, retrieve once, int8": _coarse,
+    INDEXED: _indexed,
     "original's algorithm": Original,
     "in context": Plain,
     "RAG, top 5": Retrieved,
@@ -198,6 +211,7 @@ def kept_bytes(name: str, bench: Bench, rows: int) -> int:
         "ours, exact, keys kept": rows * (2 * WIDTH * size + 8) + built_bytes(bench.exact, rows),
         "ours, retrieve once": rows * (2 * WIDTH * size + 16),
         "ours, retrieve once, int8": rows * (2 * WIDTH + 24),
+        INDEXED: rows * (2 * WIDTH // NUMBERS_OF_A_CODE // 2 + 16),
         "original's algorithm": built_bytes(bench.exact, rows),
         "in context": rows * TOKENS_OF_A_FACT * cache,
         "RAG, top 5": rows * WIDTH * 2,

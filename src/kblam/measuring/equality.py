@@ -26,15 +26,15 @@ class UnequalError(KBLaMError):
     """Two forms of the same computation disagree, so their speeds say nothing."""
 
 
-def check_equalities() -> dict[str, float]:
-    """The largest difference of each pair of forms, in float32 but where it says otherwise.
+def check_equalities(device: str = "cpu") -> dict[str, float]:
+    """The largest difference of each pair of forms on this device, in float32 but where it says otherwise.
 
     Raises UnequalError when one is larger than rounding explains.
     """
     found = {
-        "latent form and formula": (_formula(torch.float32), 1e-4),
-        "latent form in bfloat16 and formula": (_formula(torch.bfloat16), 0.06),
-        **_models(),
+        "latent form and formula": (_formula(torch.float32, device), 1e-4),
+        "latent form in bfloat16 and formula": (_formula(torch.bfloat16, device), 0.06),
+        **_models(device),
     }
     for name, (difference, most) in found.items():
         if not difference <= most:
@@ -45,7 +45,7 @@ def check_equalities() -> dict[str, float]:
     return {name: difference for name, (difference, _) in found.items()}
 
 
-def _formula(dtype: torch.dtype) -> float:
+def _formula(dtype: torch.dtype, device: str) -> float:
     """One layer: our attention merged with the context's, against the reference; relative to the output's size."""
     torch.manual_seed(3)
     heads, head_dim, tokens = 4, 16, 5
@@ -57,29 +57,32 @@ def _formula(dtype: torch.dtype) -> float:
     built = knowledge_keys(keys, weight, bias)[:, block].view(ROWS, heads, head_dim).transpose(0, 1)[None]
     built_values = (torch.einsum("me,hve->hmv", values, value_weight) + value_bias[:, None])[None]
     wanted, _ = rectangular_attention(query, key, value, query, built, built_values, scaling=0.3)
-    latents = Latents(keys.to(dtype), values.to(dtype), *row_statistics(keys, weight, bias))
+    mean, inverse = (tensor.to(device) for tensor in row_statistics(keys, weight, bias))
+    latents = Latents(keys.to(device, dtype), values.to(device, dtype), mean, inverse)
     maps = (weight[block].view(heads, head_dim, WIDTH), bias[block].view(heads, head_dim), value_weight, value_bias)
-    projections = Projections(*(tensor.to(dtype) for tensor in maps))
-    ours = knowledge_attention(query.to(dtype), latents, projections, scaling=0.3)
-    context = context_attention(*(tensor.to(dtype) for tensor in (query, key, value)), scaling=0.3)
+    projections = Projections(*(tensor.to(device, dtype) for tensor in maps))
+    ours = knowledge_attention(query.to(device, dtype), latents, projections, scaling=0.3)
+    context = context_attention(*(tensor.to(device, dtype) for tensor in (query, key, value)), scaling=0.3)
     output, _ = merge([ours[0], context[0]], [ours[1], context[1]])
-    return _difference(output, wanted)
+    return _difference(output.cpu(), wanted)
 
 
 @torch.no_grad()
-def _models() -> dict[str, tuple[float, float]]:
+def _models(device: str) -> dict[str, tuple[float, float]]:
     """Whole small decoders: the original's algorithm, all rows kept, and 8-bit scans."""
-    decoder = build_decoder(SHAPES["tiny"], 4, torch.float32)
+    decoder = build_decoder(SHAPES["tiny"], 4, torch.float32, device)
     exact, retrieving = exact_adapter(decoder, 2, torch.float32), retrieving_adapter(decoder, torch.float32)
-    keys, values = random_rows(ROWS, torch.float32)
-    ids = torch.arange(3, 12)[None]
+    keys, values = random_rows(ROWS, torch.float32, device)
+    ids = torch.arange(3, 12, device=device)[None]
     latents = exact.latents(keys, values)
     with OriginalAlgorithm(decoder, exact, latents).attend():
         original = decoder(ids).logits
     ours, _ = _ask(decoder, exact, ActiveKnowledge(latents), ids)
     question, rows = keys[:1], retrieving.latents(keys, values)
     everything, _ = _ask(decoder, retrieving, ActiveKnowledge(rows, question, top_k=ROWS), ids)
-    all_kept, _ = _ask(decoder, retrieving, ActiveKnowledge(rows, question, selected=torch.arange(ROWS)[None]), ids)
+    all_kept, _ = _ask(
+        decoder, retrieving, ActiveKnowledge(rows, question, selected=torch.arange(ROWS, device=device)[None]), ids
+    )
     once, chosen = _ask(decoder, retrieving, ActiveKnowledge(rows, question), ids)
     coarse, same = _ask(decoder, retrieving, ActiveKnowledge(rows.quantised(), question), ids)
     plain = decoder(ids).logits

@@ -44,7 +44,7 @@ class OriginalAlgorithm:
         self.decoder, self.adapter, self.rows = decoder, adapter, len(latents)
         self._entered: dict[int, Tensor] = {}
         self._sites = attention_sites(decoder, adapter.config.knowledge_layers)
-        self._keys, self._values = self._build(latents)
+        self.keys, self.values = self._build(latents)
 
     def _build(self, latents: Latents) -> tuple[Tensor, Tensor]:
         """Keys (M, L * H * d) and values (M, L * H * v) of all knowledge layers."""
@@ -99,7 +99,7 @@ class OriginalAlgorithm:
             return stock(module, query, key, value, mask, **options)
         site, slot = self._sites[module.layer_idx], self.adapter.slot(module.layer_idx)
         batch, heads, tokens, _ = query.shape
-        rows_key, rows_value = (self._of_layer(built, slot, batch) for built in (self._keys, self._values))
+        rows_key, rows_value = (self._of_layer(built, slot, batch) for built in (self.keys, self.values))
         key, value = (
             torch.cat([rows, tensor.repeat_interleave(heads // tensor.shape[1], 1)], 2)
             for rows, tensor in ((rows_key, key), (rows_value, value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from kblam.errors import InputError
 from kblam.measuring.clock import available_bytes, bandwidth, median, peak_memory, seconds
-from kblam.measuring.contenders import CONTENDERS, TOKENS_OF_A_FACT, Bench, Contender, kept_bytes
+from kblam.measuring.contenders import CONTENDERS, INDEXED, TOKENS_OF_A_FACT, Bench, Contender, kept_bytes
 from kblam.measuring.decoders import SHAPES, WIDTH, build_decoder, exact_adapter, retrieving_adapter
 
 __all__ = ["NOTHING", "PRESETS", "Row", "SpeedOptions", "build_bench", "measure_speed"]
@@ -54,6 +55,10 @@ class SpeedOptions:
             raise InputError(f"the shape {self.shape!r} is unknown: choose one of {', '.join(SHAPES)}")
         if self.dtype not in DTYPES:
             raise InputError(f"the number format {self.dtype!r} is unknown: choose one of {', '.join(DTYPES)}")
+        if self.device.startswith("cuda") and not torch.cuda.is_available():
+            raise InputError(
+                f"the device is {self.device}, but torch finds no GPU: leave --device out or install a torch with CUDA"
+            )
         for name in ("tokens", "made", "rounds", "every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
@@ -130,7 +135,9 @@ def measure_speed(
 
 
 def _why_not(name: str, bench: Bench, facts: int, options: SpeedOptions, before: Row | None) -> str | None:
-    kept, free = kept_bytes(name, bench, facts), available_bytes()
+    if name == INDEXED and find_spec("faiss") is None:
+        return "needs faiss: pip install 'kblam[ann]'"
+    kept, free = kept_bytes(name, bench, facts), available_bytes(options.device)
     most = options.most_bytes if free is None else min(options.most_bytes, int(free * 0.7))
     if kept > most:
         return f"would take {kept / 1e9:.1f} GB"

@@ -8,7 +8,6 @@ beams repeats each element of the batch, and so do we.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -16,13 +15,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kblam.attention.approximate import RowIndex
 from kblam.attention.latent import Latents, latent_scores
 from kblam.attention.merge import context_attention
-from kblam.attention.retrieval import mean_head_scores, similarities
+from kblam.attention.retrieval import fold_heads, mean_head_scores, similarities
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.errors import ModelError
 from kblam.models.adapter import Adapter
 from kblam.models.batches import fit_batch, visible_queries
+from kblam.models.records import AttentionRecord, Recorder, Retrieval, with_null
 from kblam.models.slots import SlotTokens
 
 __all__ = [
@@ -66,54 +67,6 @@ class ActiveKnowledge:
 
 
 @dataclass(frozen=True, eq=False)
-class Retrieval:
-    """What the retrieval layer saw at the end of each prompt: scores averaged over heads, priors included."""
-
-    scores: Tensor
-    """(B, M)."""
-    null: Tensor | None
-    """Score of the null row, (B,); None without a null row."""
-    indices: Tensor | None
-    """The rows attended to, best first, (B, k); None when all are."""
-
-    def weights(self) -> Tensor:
-        """Softmax over the rows and, last, the null row: (B, M + 1), or (B, M) without a null row."""
-        return _with_null(self.scores, self.null).softmax(-1)
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionRecord:
-    """One knowledge layer's attention in one forward pass; t is T, or 1 for the last position of each prompt."""
-
-    scores: Tensor
-    """Scores of the rows attended to, (B, H, t, m)."""
-    null: Tensor | None
-    """Scores of the null row, (B, H, t)."""
-    log_sum_exp: Tensor
-    """Of all scores, context included, (B, H, t)."""
-    indices: Tensor | None
-    """Which rows these are, (B, m); None when they are all M in order."""
-
-    def weights(self) -> Tensor:
-        """Attention weights of the rows and, last, the null row, (B, H, t, m + 1 or m); the context holds the rest."""
-        return (_with_null(self.scores, self.null) - self.log_sum_exp[..., None]).exp()
-
-
-@dataclass(eq=False)
-class Recorder:
-    """Collects what the model looked at; give one to `Injection.attend`. Records carry gradients when the pass does."""
-
-    layers: Collection[int] = ()
-    """Knowledge layers whose attention is recorded, one record per forward pass."""
-    every_position: bool = False
-    """Record all T positions instead of the last one only."""
-    retrieval: Retrieval | None = None
-    """Filled at the end of the prompt when the adapter has a retrieval layer."""
-    attention: dict[int, list[AttentionRecord]] = field(default_factory=dict)
-    """Filled with the records by layer."""
-
-
-@dataclass(frozen=True, eq=False)
 class Rows:
     """The rows that a layer attends to, with everything that enters their scores beside the query."""
 
@@ -146,7 +99,8 @@ class Rows:
         if adapter.config.length_scale is not None:
             shift = math.log(adapter.config.length_scale) - math.log(count or len(self.latents))
             device = adapter.key_weight.device
-            bias = torch.full((1, len(self.latents)), shift, device=device) if bias is None else bias + shift
+            same = torch.full((1, 1), shift, device=device).expand(1, len(self.latents))
+            bias = same if bias is None else bias + shift
         return bias
 
 
@@ -176,7 +130,8 @@ class Attended:
         self.top_k = top_k
         self.chosen: Rows | None = None
         self.passes = 0
-        if knowledge.selected is None or recorder is not None:
+        self.index = latents.index if self.chooses or self.chooses_again else None
+        if self.index is None and (knowledge.selected is None or recorder is not None):
             # Made now, for a layer that is recomputed for the backward pass must find what it found the first time.
             _ = self.everything
 
@@ -217,7 +172,7 @@ class Attended:
         """
         if self.adapter.value_slots is None:
             return self.take(indices)
-        total = _with_null(scores, null).detach().logsumexp(-1, keepdim=True)
+        total = with_null(scores, null).detach().logsumexp(-1, keepdim=True)
         shares = (scores.detach().gather(1, indices) - total).exp()
         if self.slots is None and self.knowledge.tokens is not None:
             best = slice(self.adapter.config.slot_rows)
@@ -346,17 +301,35 @@ class ForwardPass:
 
     def _scores(self, ends: Tensor, scaling: float) -> Tensor:
         """All rows' scores for the last tokens, (B, M); ends (B, H, d)."""
-        attended, everything = self.attended, self.attended.everything
+        attended = self.attended
+        if attended.index is not None:
+            count = len(attended.knowledge.latents)
+            unseen = torch.full((ends.shape[0], count), -torch.inf, device=ends.device)
+            return self._rescored(unseen, self._proposed(attended.index, ends, scaling), ends, scaling)
+        everything = attended.everything
         scores = mean_head_scores(ends, everything.latents, attended.adapter.projections(0), scaling=scaling)
         bias = everything.bias(attended.adapter, 0) if len(everything.latents) else None
         if bias is not None:
             scores = scores + fit_batch(bias, ends.shape[0])
-        return scores if everything.latents.coarse is None else self._rescored(scores, ends, scaling)
+        if everything.latents.coarse is None:
+            return scores
+        return self._rescored(scores, select(scores, max(RESCORED, 2 * attended.top_k)), ends, scaling)
 
-    def _rescored(self, scores: Tensor, ends: Tensor, scaling: float) -> Tensor:
-        """Coarse scores (B, M) with those of the best rows computed again in full precision; ends (B, H, d)."""
+    def _proposed(self, index: RowIndex, ends: Tensor, scaling: float) -> Tensor:
+        """The rows that the index proposes for the last tokens, (B, c); ends (B, H, d)."""
+        attended, batch = self.attended, ends.shape[0]
+        for_keys = index.key_scale * fold_heads(ends, attended.adapter.projections(0), scaling=scaling)[0]
+        for_values = torch.zeros_like(for_keys)
+        if attended.directions is not None:
+            prior = attended.adapter.weigh(*attended.directions)
+            for_keys, for_values = for_keys + fit_batch(prior[0], batch), fit_batch(prior[1], batch)
+        named = attended.knowledge.prior
+        named = None if named is None else fit_batch(named, batch)
+        return index.propose(for_keys, for_values, named, len(attended.knowledge.latents))
+
+    def _rescored(self, scores: Tensor, best: Tensor, ends: Tensor, scaling: float) -> Tensor:
+        """The scores (B, M) with those of these rows (B, c) computed in full precision; ends (B, H, d)."""
         attended, adapter = self.attended, self.attended.adapter
-        best = select(scores, max(RESCORED, 2 * attended.top_k))
         rows = attended.take(best)
         exact = mean_head_scores(ends, rows.latents, adapter.projections(0), scaling=scaling)
         bias = rows.bias(adapter, 0, count=scores.shape[1])
@@ -387,7 +360,3 @@ class ForwardPass:
         if layer not in self.recorded:
             self.recorded.add(layer)
             recorder.attention.setdefault(layer, []).append(AttentionRecord(scores, null, log_sum_exp, rows.indices))
-
-
-def _with_null(scores: Tensor, null: Tensor | None) -> Tensor:
-    return scores if null is None else torch.cat([scores, null[..., None]], -1)

@@ -320,11 +320,15 @@ class Adapter(nn.Module):
             self._question_encoders[encoder.name] = encoder.tuned(self.question_updates)
         return self._question_encoders[encoder.name]
 
+    def weigh(self, for_keys: Tensor, for_values: Tensor) -> tuple[Tensor, Tensor]:
+        """What `read_question` gives, or the similarities with it, as the first knowledge layer counts them."""
+        assert self.beta_key is not None and self.beta_value is not None
+        return self.beta_key[0] * for_keys, self.beta_value[0] * for_values
+
     def prior_scores(self, question: Tensor, latents: Latents) -> Tensor:
         """The question prior at the first knowledge layer: questions (n, D) to (n, M)."""
-        assert self.beta_key is not None and self.beta_value is not None
-        key, value = similarities(*self.read_question(question), latents)
-        return self.beta_key[0] * key + self.beta_value[0] * value
+        key, value = self.weigh(*similarities(*self.read_question(question), latents))
+        return key + value
 
     def null_score(self, slot: int, query: Tensor, scaling: float, soft_cap: float | None = None) -> Tensor | None:
         """The null row's score, query (B, H, T, d) to (B, H, T); None without a null row."""
