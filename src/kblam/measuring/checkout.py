@@ -92,6 +92,7 @@ def _check(path: Path) -> dict[str, int]:
     with original.attend():
         hidden = decoder.model(ids).last_hidden_state
     weights = {name: tensor for name, tensor in decoder.state_dict().items() if name.startswith("model.")}
+    assert adapter.query_weight is not None, "a whole query head, as the original has"
     for layer in range(4):
         own = weights[f"model.layers.{layer}.self_attn.q_proj.weight"]
         ours = layer in adapter.config.knowledge_layers
