@@ -39,6 +39,10 @@ def parts(question: str) -> list[str]:
             ["Peru: what is the capital of each", "Chile: what is the capital of each"],
         ),
         (
+            "What is the capital of Peru and the area of Blue Thing?",
+            ["What is the capital of Peru", "What is the area of Blue Thing"],
+        ),
+        (
             "I want the capital of Peru and, besides that, the area of Chile.",
             ["I want the capital of Peru", "the area of Chile"],
         ),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_knowledge_base import CountingEncoder
 
 from kblam import KnowledgeBase, Triple
-from kblam.answering import vectors
+from kblam.answering import evidence, vectors
 from kblam.answering.evidence import Reader, follow
 from kblam.answering.names import Names
 from kblam.answering.vectors import Scan, read_rows, reread_rows
@@ -168,3 +168,34 @@ def test_rereading_nothing_gives_the_same_rows() -> None:
     snapshot, reads = base().snapshot(), adapter()
     latents = read_rows(reads, snapshot)
     assert reread_rows(reads, latents, snapshot, []) is latents
+
+
+def test_questions_are_said_with_stored_names() -> None:
+    facts = [Triple("Rumel Orchestra", "fee", "18 euros", aliases=("D. Spark",)), Triple("Other", "fee", "2 euros")]
+    reader = Reader(
+        adapter(),
+        KnowledgeBase.from_triples(facts, CountingEncoder(width=WIDTH)).snapshot(),
+        CountingEncoder(width=WIDTH),
+    )
+    reading = reader.read(
+        ["the fee of D. Spark?", "the fee of Rumel Orchetsra?", "the fee of rumel orchestra?", "the fee?"]
+    )
+    assert reader.said_plainly(reading, [0, 0, 0, 0]) == [
+        "the fee of Rumel Orchestra?",
+        "the fee of Rumel Orchestra?",
+        "the fee of rumel orchestra?",
+        "the fee?",
+    ]
+    assert reader.said_plainly(reading, [1, 1, 1, 1]) == list(reading.texts)
+
+
+def test_rows_of_a_large_entity_beyond_those_read_fit_as_badly_as_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "MOST_STATED", 3)
+    facts = [Triple("Otus", f"p{row}", str(row)) for row in range(7)]
+    encoder = CountingEncoder(width=WIDTH)
+    reader = Reader(adapter(), KnowledgeBase.from_triples(facts, encoder).snapshot(), encoder)
+    reading = reader.read(["the height of Otus"])
+    rows, bonus = reading.bonuses[0]
+    prior = reader.adapter.prior_scores(reading.embedding, reader.latents)[0]
+    assert rows[:3].tolist() == prior.topk(3).indices.tolist()
+    assert (bonus[3:] == bonus[:3].min()).all()

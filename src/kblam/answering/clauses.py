@@ -21,6 +21,8 @@ JOINT = re.compile(
 LEADING = re.compile(
     r"^(?:\W*\b(?:the|what|is|are|was|were|who|which|tell|me|give|please|name|and|also|of|for)\b)*\W*", re.IGNORECASE
 )
+STRANGER = re.compile(r"\bof (?:the )?[A-Z0-9]|[A-Z]\w*['’]s ")
+"""Where a part names a thing of its own that is not known: it says all that it means."""
 COMMA = re.compile(r",\s+")
 """Joins too, when the list that it stands in ends with one of the words above."""
 TRAILING = re.compile(r"[\s?？.。!！]*$")
@@ -112,6 +114,8 @@ def _completed(
     if held[index]:
         return f"{before}{name}{after}"
     stem = LEADING.sub("", re.sub(r"^.*?\b(?=the\s)", "", bodies[index], flags=re.IGNORECASE)).strip()
+    if STRANGER.search(stem):
+        return f"What is the {stem}"
     if re.search(r"[\u3040-\u9fff]", stem + after):
         joiner = "の" if "の" in after else "的"
         return f"{name}{joiner}{re.sub(r'^[的の]', '', stem)}"

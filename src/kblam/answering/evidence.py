@@ -183,6 +183,17 @@ class Reader:
         scores = scores if named is None else scores + gather_rows(named, best)
         return scores.new_full((len(questions), len(self.latents)), -torch.inf).scatter(1, best, scores)
 
+    def said_plainly(self, reading: Reading, rows: Sequence[int]) -> list[str]:
+        """The questions with the stored name of each one's row in place of another name for it, or a misspelt one."""
+        texts = []
+        for text, mentions, row in zip(reading.texts, reading.mentions, rows, strict=True):
+            entity = self.snapshot.triples[row].entity
+            mention = next((found for found in mentions if row in found.rows), None)
+            if mention is not None and text[mention.start : mention.end].casefold() != entity.casefold():
+                text = f"{text[: mention.start]}{entity}{text[mention.end :]}"
+            texts.append(text)
+        return texts
+
     @torch.no_grad()
     def scores(self, reading: Reading) -> Tensor:
         """Scores by the question alone, (n, M): how rows are chosen where no adapter was trained."""

@@ -308,7 +308,12 @@ class KBLaM:
         return [
             Choice(text, asked, share, self._worth_quoting(share[:-1]) if sure > 0.5 else (), best)
             for text, asked, share, sure, best in zip(
-                reading.texts, reading.embedding, weights, confidence.tolist(), attended, strict=True
+                reader.said_plainly(reading, best),
+                reading.embedding,
+                weights,
+                confidence.tolist(),
+                attended,
+                strict=True,
             )
         ]
 

@@ -38,6 +38,7 @@ class Choice:
     """What the model looked at for one clause of a question."""
 
     clause: str
+    """With the name by which its thing is stored."""
     embedding: Tensor
     """(D,): of the clause, for adapters whose question prior weighs rows while they are spoken of."""
     weights: Tensor

@@ -197,7 +197,7 @@ class Adapter(nn.Module):
         self.question_value = nn.Parameter(torch.eye(width)) if config.question_prior else None
         # Fitted to what retrieval finds, not by the gradient of the model's loss.
         prior = config.question_prior
-        self.register_buffer("name_bonus", torch.tensor([4.0, 4.0, 0.5]) if prior else None)
+        self.register_buffer("name_bonus", torch.tensor([8.0, 4.0, 1.0]) if prior else None)
         self.register_buffer("refusal_weight", torch.tensor(_UNCALIBRATED) if prior else None)
         self.register_buffer("refusal_bias", torch.tensor(-6.0) if prior else None)
         self.null_key = nn.Parameter(torch.zeros(layers, heads, config.head_dim)) if config.null_row else None
