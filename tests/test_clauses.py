@@ -92,7 +92,16 @@ def everything(question: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "question", ["Describe Peru.", "Give me an overview of Peru.", "Summarize everything that is known about Peru"]
+    "question",
+    [
+        "Describe Peru.",
+        "Give me an overview of Peru.",
+        "Summarize everything that is known about Peru",
+        "What do you know about Peru?",
+        "What should I know about Peru?",
+        "What can you tell me about Peru?",
+        "What is known about Peru?",
+    ],
 )
 def test_all_there_is_to_know_is_one_question_a_fact(question: str) -> None:
     wanted = [f"What is the {name} of Peru?" for name in ("capital", "area", "首都")]
@@ -100,6 +109,13 @@ def test_all_there_is_to_know_is_one_question_a_fact(question: str) -> None:
 
 
 def test_other_questions_do_not_ask_for_everything() -> None:
-    assert everything("请总结蒙古的所有信息")[0] == "蒙古的capital是什么？"
-    for question in ("What is the capital of Peru?", "What is Peru?", "Describe the flag of Peru.", "Describe it."):
+    for question in ("请总结蒙古的所有信息", "关于蒙古你知道些什么？"):
+        assert everything(question)[0] == "蒙古的capital是什么？"
+    for question in (
+        "What do you know about the flag of Peru?",
+        "What is the capital of Peru?",
+        "What is Peru?",
+        "Describe the flag of Peru.",
+        "Describe it.",
+    ):
         assert everything(question) == []

@@ -58,13 +58,15 @@ BARE = re.compile(
 
 
 OPEN = re.compile(
+    r"\bwhat (?:do|does|should|can|could|is|must) (?:you |i |we |one |there |be )*(?:know|known|tell me|say|said|learn)(?: to know)? (?:about|of)\b|"
+    r"(?:都)?(?:知道|了解)(?:些|哪些|一些)?什么|何を知っていますか|知っていること|"
     r"\b(?:describe|overview|summary|summari[sz]e|everything|all|introduce|introduction|note|portrait|profile|facts|information)\b"
     r"|概述|概况|概要|简介|总结|全部|所有|一切|信息|すべて|全て|まとめて|紹介"
 )
 """What asks for all that is known of a thing."""
 FILLING = re.compile(
-    r"\b(?:give|write|make|show|short|brief|quick|little|few|words|word|in|of|for|on|it|this|that|there|known|know|here|one|two|sentences|sentence|some|any|every|all|i|we|want|need|would|like|please|have|has|say)\b"
-    r"|写|一个|一份|简短|有关|的|请|して|ください|の|を|に|で|よ|書いて|短く"
+    r"\b(?:give|write|make|show|short|brief|quick|little|few|words|word|in|of|for|on|it|this|that|there|known|know|here|one|two|sentences|sentence|some|any|every|all|i|we|want|need|would|like|please|have|has|say|said|should|must|could|learn|be)\b"
+    r"|你|您|我|写|一个|一份|简短|有关|的|请|して|ください|の|を|に|で|よ|書いて|短く"
 )
 """What may stand beside it."""
 
