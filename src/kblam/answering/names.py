@@ -58,7 +58,8 @@ BARE = re.compile(
 
 
 OPEN = re.compile(
-    r"\bwhat (?:do|does|should|can|could|is|must) (?:you |i |we |one |there |be )*(?:know|known|tell me|say|said|learn)(?: to know)? (?:about|of)\b|"
+    r"\bwhat (?:do|does|should|can|could|is|must) (?:you |i |we |one |there |be )*"
+    r"(?:know|known|tell me|say|said|learn)(?: to know)? (?:about|of)\b|"
     r"(?:都)?(?:知道|了解)(?:些|哪些|一些)?什么|何を知っていますか|知っていること|"
     r"\b(?:describe|overview|summary|summari[sz]e|everything|all|introduce|introduction|note|portrait|profile|facts|information)\b"
     r"|概述|概况|概要|简介|总结|全部|所有|一切|信息|すべて|全て|まとめて|紹介"
