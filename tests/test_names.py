@@ -56,6 +56,26 @@ def test_a_name_inside_a_longer_one_is_not_meant(names: Names, question: str) ->
     assert found(names, question) == []
 
 
+@pytest.mark.parametrize("question", ["蒙古大学的首都是什么？", "蒙古料理の首都は？"])
+def test_a_name_that_goes_on_without_a_space_is_not_meant(names: Names, question: str) -> None:
+    assert found(names, question) == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "蒙古国的首都",
+        "蒙古现在的首都",
+        "蒙古最大的城市",
+        "蒙古首都的人口",
+        "在蒙古，政府的所在地是哪里？",
+        "蒙古にはどの都市の政府がある？",
+    ],
+)
+def test_what_follows_a_name_need_not_belong_to_it(names: Names, question: str) -> None:
+    assert found(names, question) == ["蒙古"]
+
+
 def test_a_common_word_is_a_name_only_when_written_like_it(names: Names) -> None:
     assert found(names, "what is it?") == []
     assert found(names, "What is It?") == ["It"]

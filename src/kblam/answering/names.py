@@ -78,6 +78,16 @@ ELSEWHERE = re.compile(
 """What asks for something else than it names: `How far down is the bottom of NAME?` does not ask for a bottom."""
 
 
+GOES_ON = re.compile(
+    r"(?<=[\u3040-\u30ff\u3400-\u9fff])"
+    r"(?![的のはがをにでともや是在有由被和与及或从到对为现目当今去昨本该这那最各都、])"
+    r"(?!公司|集团|股份|有限|企业|共和国|王国|帝国|先生|女士|教授|博士|さん|氏|様|社|株式|市|県|省|国)"
+    r"([\u30a0-\u30ff\u3400-\u9fff]{1,8}?)[的の]"
+)
+"""What stands between a name and the word `of` in Chinese or Japanese, unless it is a particle, a time, or a title or form that
+leaves a name what it is."""
+
+
 @dataclass(frozen=True)
 class Mention:
     """A name found in a question: where it stands, and the rows of the entity."""
@@ -154,12 +164,17 @@ class Names:
                 start, end = spans[first][0], spans[last][1]
                 rows = self._look_up(question[start:end])
                 if rows:
-                    if not inside_longer_name(question, start, end):
+                    if not (inside_longer_name(question, start, end) or self._goes_on(question, end)):
                         found.append(Mention(start, end, rows))
                     first = last
                     break
             first += 1
         return found
+
+    def _goes_on(self, question: str, end: int) -> bool:
+        """True for a name that goes on behind `end` where words are not set apart: [北京]大学的校长."""
+        rest = GOES_ON.match(question, end)
+        return rest is not None and rest[1] not in self.properties
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)

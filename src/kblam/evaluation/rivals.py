@@ -40,7 +40,7 @@ def rivals(
 ) -> dict[str, Found]:
     """The best rows by the encoder of the knowledge base and by BM25; `track` shows progress.
 
-    Raises InputError without rank-bm25 (the extra kblam[evaluation]).
+    Raises InputError without bm25s (the extra kblam[evaluation]).
     """
     asked = base.encoder.encode(list(questions))
     scorers = {"dense": _dense(base, asked), "BM25": _bm25(base, questions)}
@@ -62,10 +62,11 @@ def _dense(base: KnowledgeBase, asked: NDArray[np.float32]) -> Scores:
 
 def _bm25(base: KnowledgeBase, questions: Sequence[str]) -> Scores:
     try:
-        from rank_bm25 import BM25Okapi
+        from bm25s import BM25
     except ImportError as error:
-        raise InputError("BM25 needs rank-bm25: run pip install 'kblam[evaluation]'") from error
-    index = BM25Okapi([_words(f"{fact.key_text} {fact.value}") for fact in base])
+        raise InputError("BM25 needs bm25s: run pip install 'kblam[evaluation]'") from error
+    index = BM25()
+    index.index([_words(f"{fact.key_text} {fact.value}") for fact in base], show_progress=False)
     return lambda part: np.stack([index.get_scores(_words(questions[at])) for at in part])
 
 
