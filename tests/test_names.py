@@ -76,6 +76,12 @@ def test_what_follows_a_name_need_not_belong_to_it(names: Names, question: str) 
     assert found(names, question) == ["蒙古"]
 
 
+def test_a_greeting_is_not_a_company() -> None:
+    names = Names([Triple("HI", "capital", "x"), Triple("Up", "capital", "x")])
+    assert found(names, "Hi, what is the capital of it, up to now?") == []
+    assert found(names, "the capital of HI and Up") == ["HI", "Up"]
+
+
 def test_a_common_word_is_a_name_only_when_written_like_it(names: Names) -> None:
     assert found(names, "what is it?") == []
     assert found(names, "What is It?") == ["It"]

@@ -53,3 +53,27 @@ def test_the_best_spelling_wins() -> None:
     mention = near_mention("the capital of Mongolla", range(len(ENTITIES)), NAMES)
     assert mention is not None and 0.8 < mention.similarity < 1
     assert "the capital of Mongolla"[mention.start : mention.end] == "Mongolla"
+
+
+@pytest.mark.parametrize(
+    ("question", "entity"),
+    [
+        ("Who governs Mongoila?", "Mongolia"),
+        ("Hi, is Doror-346 heavy?", "Dorfor-346"),
+        ("the capital of mongoila", None),
+        ("Who governs Pongolia?", None),
+        ("Peri?", None),
+    ],
+)
+def test_what_looks_like_a_name_is_compared_with_all_names(question: str, entity: str | None) -> None:
+    mention = near_mention(question, (), NAMES)
+    assert (None if mention is None else ENTITIES[mention.rows[0]]) == entity
+
+
+def test_names_of_a_later_version_are_compared_and_those_gone_are_not() -> None:
+    assert near_mention("Who governs Mongoila?", (), NAMES) is not None
+    facts = [Triple("Zanzibar" if entity == "Mongolia" else entity, "capital", "x") for entity in ENTITIES]
+    later = NAMES.changed(facts, [ENTITIES.index("Mongolia")])
+    assert near_mention("Who governs Mongoila?", (), later) is None
+    mention = near_mention("Who governs Zanzibr?", (), later)
+    assert mention is not None and mention.rows == (ENTITIES.index("Mongolia"),)

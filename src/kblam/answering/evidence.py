@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from kblam.answering.clauses import about_all, clauses
+from kblam.answering.gloss import in_english
 from kblam.answering.names import Mention, Names, asked_property
 from kblam.answering.near_names import near_mention
 from kblam.answering.statements import Statements, statement
@@ -71,7 +72,7 @@ class Reader:
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
         self.names = Names(snapshot.triples)
-        self._statements = Statements(lambda texts: self.encode(texts, self.question_encoder))
+        self._statements = Statements(self._encode_meaning)
         self.latents: Latents = read_rows(adapter, snapshot, scan)
 
     def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
@@ -86,6 +87,12 @@ class Reader:
         """(n, D), by the knowledge's encoder if no other is given."""
         vectors = (encoder or self.encoder).encode(list(texts))
         return torch.from_numpy(vectors).to(self.adapter.key_weight.device)
+
+    def _encode_meaning(self, texts: Sequence[str]) -> Tensor:
+        """(n, D): questions and statements without names, in the encoder's language."""
+        if self.adapter.config.english_encoder:
+            texts = [in_english(text) for text in texts]
+        return self.encode(texts, self.question_encoder)
 
     def clauses(self, question: str) -> list[str]:
         """The questions inside a question: one for each fact that it asks for."""
@@ -102,7 +109,7 @@ class Reader:
         for index, found in zip(nameless, self._near(questions, embedding, nameless), strict=True):
             mentions[index] = found
         texts = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
-        masked = torch.nn.functional.normalize(self.encode(texts, self.question_encoder), dim=-1)
+        masked = torch.nn.functional.normalize(self._encode_meaning(texts), dim=-1)
         named = [sorted({row for each in found for row in each.rows}) for found in mentions]
         named = [self._likely_first(question, rows) for question, rows in zip(embedding, named, strict=True)]
         bonuses = self._bonuses(questions, named, masked)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kblam.answering.spellings import Spellings
 from kblam.knowledge import Triple
 
 __all__ = [
@@ -35,7 +36,7 @@ COMMON = frozenset(
     "he she they this that can us me my no not so if"
     .split()
 )  # fmt: skip
-"""Words that are names only when they are written exactly like the name."""
+"""Words that say nothing by themselves."""
 
 
 OPENERS = COMMON | frozenset(
@@ -47,6 +48,8 @@ OPENERS = COMMON | frozenset(
     "where once if unless whether both either neither each every any some all more most other another".split()
 )  # fmt: skip
 """Words that may stand before a name without being a part of it, whatever their case."""
+EXACT = OPENERS | frozenset("up down back out main new old".split())
+"""Words that are names only when they are written exactly like the name: the company HI is not meant by `Hi, ...`."""
 
 
 DESCRIPTIONS = frozenset("description definition 描述 定义 介绍 説明 定義".split())
@@ -120,13 +123,15 @@ class Names:
             for key in self._keys(triple):
                 rows.setdefault(key, []).append(row)
         self._rows = {key: tuple(found) for key, found in rows.items()}
+        self._spellings: list[Spellings] = []
+        """Of the names in `_rows`, when they are first needed; versions share the list."""
 
     def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
         """The names of another version, from these and the rows in which it may differ; costs what they cost."""
         ours, names = self._triples, object.__new__(Names)
         # Copied, for another thread may be reading those of the version before.
         names._triples, names._rows, names.properties = triples, self._rows, self.properties.copy()
-        names._changes, names._exact = dict(self._changes), dict(self._exact)
+        names._changes, names._exact, names._spellings = dict(self._changes), dict(self._exact), self._spellings
         names._folded_properties = None
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
         for row in touched:
@@ -138,7 +143,7 @@ class Names:
             for key in names._keys(triples[row]) if row < len(triples) else ():
                 names._changes[key] = tuple(sorted({*names._rows_of(key), row}))
         if len(names._changes) > MOST_CHANGES:
-            names._rows, names._changes = {**names._rows, **names._changes}, {}
+            names._rows, names._changes, names._spellings = {**names._rows, **names._changes}, {}, []
         return names
 
     def _keys(self, triple: Triple) -> set[str]:
@@ -146,7 +151,7 @@ class Names:
         keys = set()
         for name in (triple.entity, *triple.aliases):
             keys.add(key := _folded(name))
-            if key in COMMON:
+            if key in EXACT:
                 self._exact[key] = self._exact.get(key, frozenset()) | {name}
         return keys
 
@@ -178,7 +183,7 @@ class Names:
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)
-        return self._whole(key) if key not in COMMON or text in self._exact.get(key, ()) else ()
+        return self._whole(key) if key not in EXACT or text in self._exact.get(key, ()) else ()
 
     def _whole(self, key: str) -> tuple[int, ...]:
         """All rows about what has this name: another name of a thing need not stand in every row about it."""
@@ -194,6 +199,13 @@ class Names:
     def rows_named(self, name: str) -> tuple[int, ...]:
         """The rows about what has this name."""
         return self._whole(_folded(name))
+
+    def spelt_like(self, text: str) -> list[str]:
+        """Names of entities, folded, that a casefolded text misspells or is, nearest first."""
+        if not self._spellings:
+            self._spellings.append(Spellings(self._rows))
+        known = [*self._spellings[0].near(text), *Spellings(self._changes).near(text)]
+        return [name for name in known if self._rows_of(name)]
 
     def siblings(self, row: int) -> tuple[int, ...]:
         """The rows about the same entity, the row itself among them."""

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from rapidfuzz.distance import OSA
 
-from kblam.answering.names import TOKEN, Mention, Names, inside_longer_name
+from kblam.answering.names import OPENERS, TOKEN, Mention, Names, inside_longer_name
+from kblam.answering.spellings import SHORTEST, digits, slips
 
 __all__ = ["near_mention"]
 
-SHORTEST = 5
-"""Characters of a name below which one wrong letter makes another name of it."""
-LONG = 9
-"""Characters from which two letters may be wrong."""
+MOST_TOKENS = 8
+"""Longer runs of words are not compared with names that the question does not resemble."""
 
 
 def near_mention(question: str, rows: Iterable[int], names: Names) -> Mention | None:
-    """The part of a question that is nearly the name of one of these rows' entities, best first by its spelling.
+    """The part of a question that is nearly the name of an entity: of one of these rows, or of any if it begins like a
+    name, with a capital or a digit. The best by its spelling; of equals, the name of the earlier row.
 
     Two letters in the wrong order, one missing, one too many or one wrong count as one slip; the first letter and all
     digits are as they should be.
     """
     found: Mention | None = None
-    for name in dict.fromkeys(name for row in rows for name in names.names_of(row)):
+    resembling = [name for row in rows for name in names.names_of(row)]
+    for name in dict.fromkeys([*resembling, *_spelt_alike(question, names)]):
         best = _place(question, name)
         if best is not None and (found is None or best[2] > found.similarity):
             found = Mention(best[0], best[1], names.rows_named(name), best[2])
+    return found
+
+
+def _spelt_alike(question: str, names: Names) -> list[str]:
+    """Names of any entities that are spelt nearly like words of the question that may be a name."""
+    spans = [match.span() for match in TOKEN.finditer(question)]
+    found: list[str] = []
+    for first, (start, end) in enumerate(spans):
+        word = question[start:end]
+        if word != word.lower() or word[0].isdigit():
+            for _, last in spans[first : first + MOST_TOKENS]:
+                text = question[start:last].casefold()
+                if text not in OPENERS:
+                    found += names.spelt_like(text)
     return found
 
 
@@ -35,7 +49,7 @@ def _place(question: str, name: str) -> tuple[int, int, float] | None:
     """Where the question nearly holds the name, and how nearly, from 0 to 1."""
     if len(name) < SHORTEST:
         return None
-    slips = 1 if len(name) < LONG else 2
+    allowed = slips(name)
     spans = [match.span() for match in TOKEN.finditer(question)]
     count = len(TOKEN.findall(name))
     best: tuple[int, int, float] | None = None
@@ -45,16 +59,12 @@ def _place(question: str, name: str) -> tuple[int, int, float] | None:
                 continue
             start, end = spans[first][0], spans[first + size - 1][1]
             text = question[start:end]
-            if text[0].casefold() != name[0].casefold() or _digits(text) != _digits(name):
+            if text[0].casefold() != name[0].casefold() or digits(text) != digits(name):
                 continue
             if inside_longer_name(question, start, end):
                 continue
-            distance = OSA.distance(text.casefold(), name.casefold(), score_cutoff=slips)
+            distance = OSA.distance(text.casefold(), name.casefold(), score_cutoff=allowed)
             similarity = 1 - distance / len(name)
-            if distance <= slips and (best is None or similarity > best[2]):
+            if distance <= allowed and (best is None or similarity > best[2]):
                 best = start, end, similarity
     return best
-
-
-def _digits(text: str) -> str:
-    return re.sub(r"\D", "", text)

@@ -88,6 +88,8 @@ class AdapterConfig:
     """Give the knowledge query projections a bias, for base models whose own have one."""
     query_rank: int = 0
     """Rank of the update that the query heads add to the base's own projection; 0 means a whole matrix of their own."""
+    english_encoder: bool = False
+    """The encoder reads English only: what questions and facts mean is put into English before it compares them."""
     quote_rows: int = 4
     """Rows shown to the model, at most, when it quotes."""
     check_quotes: bool = False

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kblam.answering.gloss import in_english
 from kblam.answering.statements import statement
 from kblam.knowledge import Triple
-from kblam.knowledge.sentence_model import SentenceModel
+from kblam.knowledge.sentence_model import SentenceModel, Updates
 from kblam.synthesis.properties import PROPERTIES
 from kblam.synthesis.questions import ask_about
 from kblam.training.questions import Practice
 
-__all__ = ["LowRankPlan", "train_question_encoder"]
+__all__ = ["LowRankPlan", "averaged", "train_question_encoder"]
 
 TUNED = ("attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense")
 """Linear layers of a BERT layer that get updates."""
@@ -49,6 +50,8 @@ class LowRankPlan:
     paraphrased: float = 0.85
     unvalued: float = 0.15
     """Share of statements that only name the property."""
+    english: bool = False
+    """Put questions without names, and statements, into English first, as the adapter will (`english_encoder`)."""
     seed: int = 0
 
     def scale(self, step: int) -> float:
@@ -100,6 +103,20 @@ def train_question_encoder(
     return {name: (down.detach(), up.detach()) for name, (down, up) in updates.items()}, scales.detach()
 
 
+def averaged(runs: Sequence[Updates]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Updates that change the weights by the mean of what several runs change, of the sum of their ranks.
+
+    The mean of runs from one start reads better than any of them (Wortsman et al., 2022, arXiv 2203.05482).
+    """
+    return {
+        name: (
+            torch.cat([run[name][0] for run in runs]),
+            torch.cat([run[name][1] for run in runs], dim=1) / len(runs),
+        )
+        for name in runs[0]
+    }
+
+
 Read = Callable[[Sequence[str]], Tensor]
 
 
@@ -121,9 +138,11 @@ def _stated_loss(
     facts = list({practice.facts[row].property: practice.facts[row] for row in draw.sample(rows, len(rows))}.values())
     facts = facts[: plan.statements]
     right = torch.tensor(draw.sample(range(len(facts)), min(plan.masked, len(facts))))
-    asked = read([_ask(facts[at], True, draw, plan.paraphrased) for at in right.tolist()])
-    stated = read([statement(fact.property, "" if draw.random() < plan.unvalued else fact.value) for fact in facts])
-    return nn.functional.cross_entropy(scales[2] * asked @ stated.T, right)
+    asked = [_ask(facts[at], True, draw, plan.paraphrased) for at in right.tolist()]
+    stated = [statement(fact.property, "" if draw.random() < plan.unvalued else fact.value) for fact in facts]
+    if plan.english:
+        asked, stated = [in_english(text) for text in asked], [in_english(text) for text in stated]
+    return nn.functional.cross_entropy(scales[2] * read(asked) @ read(stated).T, right)
 
 
 def _defined_loss(

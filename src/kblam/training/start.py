@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.prompts import chat_prompt
 from kblam.errors import InputError, ModelError
+from kblam.knowledge.encoders import DEFAULT_ENCODER
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import DEFAULT_MODEL, load_pretrained
@@ -66,6 +67,7 @@ def first_adapter(
         layers,
         retrieval_layer=layers[0],
         question_prior=data.can_ask,
+        english_encoder=data.encoder.name == DEFAULT_ENCODER,
         length_scale=100.0 if options.length_invariance else None,
         query_rank=options.query_rank,
         slot_layers=options.slot_layers(layers),
