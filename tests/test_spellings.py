@@ -29,4 +29,7 @@ def test_names_within_a_slip_or_two_are_near(text: str, names: list[str]) -> Non
 
 
 def test_the_nearest_comes_first() -> None:
-    assert Spellings(["gardorgra hall", "gardorgra ball"]).near("gardorgra balls") == ["gardorgra ball", "gardorgra hall"]
+    assert Spellings(["gardorgra hall", "gardorgra ball"]).near("gardorgra balls") == [
+        "gardorgra ball",
+        "gardorgra hall",
+    ]

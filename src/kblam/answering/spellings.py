@@ -43,5 +43,5 @@ class Spellings:
             return []
         lengths = range(len(text) - 2, len(text) + 3)
         alike = (name for length in lengths for name in self._names.get((text[0], length), ()))
-        found = extract(text, alike, scorer=OSA.distance, score_cutoff=2, limit=MOST)
+        found = extract(text, alike, scorer=OSA.distance, score_cutoff=2, limit=MOST)  # type: ignore[arg-type]
         return [name for name, distance, _ in found if distance <= slips(name) and digits(name) == digits(text)]
