@@ -25,7 +25,7 @@ from kblam.synthesis.dataset import Entry, write_dataset
 from kblam.synthesis.making import Recipe, make_dataset
 from kblam.synthesis.questions import Question
 
-ENTRIES = make_dataset(Recipe(facts=150, validation=0, seed=5, near=0.1))[0]
+ENTRIES = make_dataset(Recipe(facts=150, validation=0, seed=5, near=0.1, other_scripts=0.2))[0]
 
 
 def test_wilson_intervals() -> None:

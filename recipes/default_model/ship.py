@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import random
 import shutil
 from pathlib import Path
 
 import torch
 from train_base import new_model
+from train_reading import CALIBRATION_THEMES
 from transformers import PreTrainedTokenizerFast
 
 from kblam.evaluation.suite import choose_questions
 from kblam.knowledge import load_encoder
 from kblam.models.adapter import Adapter
-from kblam.synthesis.facts import HELD_OUT_THEMES, make_facts, split_properties
-from kblam.synthesis.making import Recipe, make_dataset
+from kblam.synthesis.facts import make_facts, split_properties
+from kblam.synthesis.making import Recipe, add_questions, with_aliases
+from kblam.synthesis.properties import Property
 from kblam.training.prior import calibrate_refusal
 from kblam.training.questions import Exam, make_exam
 
@@ -52,12 +55,16 @@ def joined_adapter() -> Adapter:
     return adapter
 
 
+def properties(strange: bool) -> list[Property]:
+    """Those that refusal is calibrated on and reading has not seen, or those that it has."""
+    return [item for item in split_properties(held_out=False) if (item.theme in CALIBRATION_THEMES) == strange]
+
+
 def mixed_exam() -> Exam:
     """Half about themes that reading was not trained on, half about those it was, in one knowledge base."""
-    unseen = [item for item in split_properties(held_out=True) if item.theme in HELD_OUT_THEMES]
     halves = [
-        make_exam(make_facts(4000, 31, properties=unseen, other_scripts=0.06), 31, 1000),
-        make_exam(make_facts(5000, 32, properties=split_properties(False), other_scripts=0.06), 32, 1000),
+        make_exam(make_facts(4000, 31, properties=properties(strange=True), other_scripts=0.06), 31, 1000),
+        make_exam(make_facts(5000, 32, properties=properties(strange=False), other_scripts=0.06), 32, 1000),
     ]
     facts = {fact.identity: fact for half in halves for fact in half.facts}
     asked = [
@@ -70,12 +77,13 @@ def mixed_exam() -> Exam:
 
 
 def dataset_exam() -> Exam:
-    """What `kblam synthesize` asks to validate on: half of the properties held out, aliases and slips of the pen."""
-    _, entries = make_dataset(Recipe(facts=100, validation=4000, seed=31))
+    """What `kblam synthesize` asks, aliases and slips of the pen among it, of as many strange facts as others."""
+    halves = (make_facts(2000, 33 + strange, properties=properties(bool(strange))) for strange in (0, 1))
+    facts = list({fact.identity: fact for half in halves for fact in half}.values())
+    entries = add_questions(with_aliases(facts, 0.15, random.Random(33)), Recipe(seed=33), "calibration")
     kinds = ("plain", "paraphrased", "misspelt", "alias", "unanswerable")
     questions = [item for item in choose_questions(entries, 400, 31) if item.kind in kinds]
-    facts = tuple(entry.fact for entry in entries)
-    return Exam(facts, tuple(questions), tuple(bool(item.facts) for item in questions))
+    return Exam(tuple(entry.fact for entry in entries), tuple(questions), tuple(bool(item.facts) for item in questions))
 
 
 def main() -> None:
