@@ -12,7 +12,7 @@ import pytest
 import kblam.synthesis
 from kblam.synthesis.facts import HELD_OUT_PROPERTIES
 from kblam.synthesis.more_values import MORE_KINDS
-from kblam.synthesis.properties import PROPERTIES
+from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, PROPERTIES, Property
 from kblam.synthesis.values import KINDS
 
 TABLE = Path(kblam.synthesis.__file__).with_name("properties.tsv")
@@ -118,3 +118,17 @@ def test_kinds_make_short_and_varied_values_that_repeat_with_the_seed(kind: str)
 
 def test_new_kinds_hide_no_old_one() -> None:
     assert not set(KINDS) & set(MORE_KINDS)
+
+
+@pytest.mark.parametrize("table", [CHINESE_PROPERTIES, JAPANESE_PROPERTIES], ids=["Chinese", "Japanese"])
+def test_properties_in_other_scripts_are_asked_about_without_their_words(table: tuple[Property, ...]) -> None:
+    assert len(table) > 100 and len({item.name for item in table}) == len(table)
+    themes = Counter(item.theme for item in table)
+    assert len(themes) == 9 and min(themes.values()) >= 12
+    for item in table:
+        assert item.kind in KINDS or item.kind in MORE_KINDS, item
+        assert all(question.count("{e}") == 1 for question in item.paraphrases), item
+        if item.theme != "anything":
+            words = {item.name[at : at + 2] for at in range(len(item.name) - 1)}
+            assert len(item.paraphrases) >= 5
+            assert [text for text in item.paraphrases if item.name in text or any(word in text for word in words)] == []

@@ -15,6 +15,7 @@ from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.pretrained import default_adapter
 from kblam.training.lessons import Lessons
 from kblam.training.options import Options
+from kblam.training.question_encoder import averaged
 from kblam.training.reading import MASKED_SHARES, calibrate_names, learn_to_read
 from kblam.training.run import train
 
@@ -61,3 +62,10 @@ def test_how_questions_are_read_unless_it_is_said() -> None:
     assert Options().reading("text-embedding-ada-002") == "maps"
     assert Options(adapter="x").reading(DEFAULT_ENCODER) == "kept"
     assert Options(adapter="x", prior="encoder").reading("words") == "encoder"
+
+
+def test_the_mean_of_two_runs_changes_weights_by_the_mean_of_their_changes() -> None:
+    runs = [{"layer": (torch.randn(2, 5), torch.randn(3, 2))} for _ in range(2)]
+    down, up = averaged(runs)["layer"]
+    changes = [up @ down for down, up in (run["layer"] for run in runs)]
+    torch.testing.assert_close(up @ down, (changes[0] + changes[1]) / 2)

@@ -22,6 +22,7 @@ from kblam.knowledge.sentence_model import Updates, load_sentence_model
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.tensor_files import read_updates, save_updates
 from kblam.synthesis.facts import HELD_OUT_THEMES, make_facts, split_properties
+from kblam.synthesis.making import HELD_OUT
 from kblam.synthesis.questions import paraphrased_question
 from kblam.training.prior import train_prior
 from kblam.training.question_encoder import LowRankPlan, averaged, train_question_encoder
@@ -46,6 +47,7 @@ def practice(facts: int, seed: int) -> Practice:
     if not (RUNS / "practice.pt").exists():
         seen = [item for item in split_properties(held_out=False) if item.theme not in CALIBRATION_THEMES]
         made = make_facts(facts, seed + 1, properties=seen, other_scripts=0.04)
+        made = [fact for fact in made if fact.property not in HELD_OUT]
         make_practice(made, load_encoder(ENCODER), seed).save(RUNS / "practice.pt")
     return Practice.load(RUNS / "practice.pt")
 
@@ -68,7 +70,7 @@ def train_run(steps: int, seed: int) -> None:
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, "loss": round(sum(losses[-50:]) / 50, 4)}) + "\n")
 
-    plan = LowRankPlan(steps=steps, rate=9e-4, seed=seed, english=True)
+    plan = LowRankPlan(steps=steps, seed=seed, english=True)
     model = load_sentence_model(ENCODER)
     updates, _ = train_question_encoder(model, Practice.load(RUNS / "practice.pt"), plan, report, definitions)
     save_updates(path, updates)

@@ -115,13 +115,20 @@ def split_properties(held_out: bool) -> tuple[Property, ...]:
     )
 
 
+def _by_theme(properties: Sequence[Property]) -> list[list[Property]]:
+    themes: dict[str, list[Property]] = {}
+    for item in properties:
+        themes.setdefault(item.theme, []).append(item)
+    return list(themes.values())
+
+
 def _scripted(draw: random.Random) -> tuple[str, Sequence[Property]]:
     words, properties = draw.choice(((CHINESE, CHINESE_PROPERTIES), (JAPANESE, JAPANESE_PROPERTIES)))
-    if draw.random() < 0.4:
-        # A row {"entity", "description"} calls its property so in any language.
-        properties = (Property("description", properties[0].kind, properties[0].paraphrases),)
     name = "".join(draw.choices(words, k=draw.randint(1, 3))) if draw.random() < 0.7 else make_name(draw)
-    return name, properties
+    if draw.random() < 0.3:
+        # A row {"entity", "description"} calls its property so in any language.
+        return name, (Property("description", properties[0].kind, properties[0].paraphrases),)
+    return name, draw.choice(_by_theme(properties))
 
 
 def make_facts(
@@ -135,10 +142,7 @@ def make_facts(
     """`count` distinct facts; `near` is the share of entities named almost like another, `other_scripts` of Chinese
     and Japanese ones."""
     draw = random.Random(seed)
-    themes: dict[str, list[Property]] = {}
-    for item in properties or split_properties(held_out=False):
-        themes.setdefault(item.theme, []).append(item)
-    groups = list(themes.values())
+    groups = _by_theme(properties or split_properties(held_out=False))
     names = _entities(draw, near)
     facts: dict[tuple[str, str], Triple] = {}
     while len(facts) < count:

@@ -25,9 +25,14 @@ from kblam.synthesis.words import CHINESE, JAPANESE
 
 __all__ = ["HELD_OUT", "Recipe", "add_questions", "make_dataset", "with_aliases"]
 
-HELD_OUT = frozenset(item.name for item in split_properties(held_out=True)) | {"首都", "长度", "色", "設立年"}
+_SCRIPTED = (*CHINESE_PROPERTIES, *JAPANESE_PROPERTIES)
+HELD_OUT = (
+    frozenset(item.name for item in split_properties(held_out=True))
+    | {"首都", "长度", "色", "設立年"}
+    | {item.name for item in _SCRIPTED if item.theme in ("dish", "event", "school")}
+)
 """Properties that the training half never has: questions about them show what carries over to any property."""
-_THEMES = {item.name: item.theme for item in PROPERTIES}
+_THEMES = {item.name: item.theme for item in (*PROPERTIES, *_SCRIPTED)}
 MOST_OPEN = 4
 """An open question is asked of entities with so many facts at most, because its answer lists them all."""
 
@@ -239,6 +244,5 @@ def _script(fact: Triple) -> str:
 
 
 def _theme(name: str) -> str:
-    if name in _JAPANESE or name in _CHINESE:
-        return "Japanese" if name in _JAPANESE else "Chinese"
-    return _THEMES.get(name, "anything")
+    language = "Japanese " if name in _JAPANESE else "Chinese " if name in _CHINESE else ""
+    return language + _THEMES.get(name, "anything")

@@ -105,36 +105,7 @@ _THEMED = _read(Path(__file__).with_name("properties.tsv"))
 PROPERTIES = tuple({item.name: item for item in (*_THEMED, *_GENERAL)}.values())
 """All English properties; a name in both tables keeps the general meaning."""
 
-CHINESE_PROPERTIES = _parse("""
-描述|chinese|{e}是什么？;请介绍一下{e}。;什么是{e}？
-首都|chinese|哪个城市是{e}的政府所在地？;{e}的政府在哪里？
-颜色|chinese|{e}看起来是什么色的？
-作者|chinese|谁写了{e}？;{e}是谁写的？
-用途|chinese|{e}用来做什么？;{e}有什么用？
-价格|money|{e}多少钱？;买{e}要花多少？
-成立年份|year|{e}是什么时候成立的？;{e}哪一年创立？
-编号|code|{e}的识别号码是多少？
-人口|count|{e}有多少人？;多少人住在{e}？
-材料|chinese|{e}是用什么做的？
-位置|chinese|{e}在哪里？;哪里能找到{e}？
-负责人|person|谁管理{e}？;{e}由谁负责？
-电话|code|怎么打电话给{e}？
-长度|length|{e}有多长？
-""")
-
-JAPANESE_PROPERTIES = _parse("""
-説明|japanese|{e}とは何ですか？;{e}について教えてください。;{e}って何？
-首都|japanese|{e}の政府はどこにありますか？
-色|japanese|{e}はどんな色をしていますか？
-作者|japanese|誰が{e}を書きましたか？;{e}を書いたのは誰ですか？
-目的|japanese|{e}は何のためにありますか？
-値段|money|{e}はいくらですか？
-設立年|year|{e}はいつ設立されましたか？
-番号|code|{e}は何番ですか？
-人口|count|{e}には何人住んでいますか？
-材料|japanese|{e}は何でできていますか？
-場所|japanese|{e}はどこにありますか？
-担当者|person|{e}は誰が担当していますか？
-電話番号|code|{e}に電話するには？
-長さ|length|{e}はどのくらい長いですか？
-""")
+CHINESE_PROPERTIES, JAPANESE_PROPERTIES = (
+    _read(Path(__file__).with_name(f"properties_{language}.tsv")) for language in ("chinese", "japanese")
+)
+"""The first of each asks what a thing is."""

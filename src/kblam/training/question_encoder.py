@@ -45,7 +45,7 @@ class LowRankPlan:
     themes: int = 10
     """Kinds of thing these entities are, so that most rows are properties easily taken for each other."""
     rank: int = 32
-    rate: float = 6e-4
+    rate: float = 9e-4
     warmup: int = 20
     paraphrased: float = 0.85
     unvalued: float = 0.15

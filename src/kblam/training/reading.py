@@ -58,7 +58,8 @@ def learn_to_read(
         practice = lessons.practice(lambda texts: _read(adapter, texts, encoder, cache))
         train_prior(adapter, practice, seed, steps, report=lambda step, _: report(step / steps))
     elif how == "encoder":
-        _train_encoder(adapter, lessons, encoder, cache, LowRankPlan(steps=steps, seed=seed), report)
+        plan = LowRankPlan(steps=steps, seed=seed, english=adapter.config.english_encoder)
+        _train_encoder(adapter, lessons, encoder, cache, plan, report)
 
 
 def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
