@@ -18,7 +18,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from kblam import ask, cli, evaluate, integrate, test
+from kblam import KBLaM, ask, cli, evaluate, integrate, test
 from kblam.doors import run_door
 from kblam.knowledge import KnowledgeBase, Triple
 from kblam.knowledge.embed import main as embed
@@ -117,6 +117,19 @@ def test_knowledge_for_one_question_is_not_written(page: Path, tmp_path: Path) -
     said = door(ask.main, "KBLaM是什么?", "--model", page / "enhanced_model", "--kb", tmp_path / "more.jsonl", "--json")
     assert json.loads(said.out)["knowledge"]["rows"] == 2
     assert len(KnowledgeBase.from_file(page / "enhanced_model" / "knowledge")) == 1
+
+
+@pytest.mark.parametrize("extra", [(), ("--kb", "more.jsonl")])
+def test_rows_are_compared_as_asked_for(
+    extra: tuple[str, ...], page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more.jsonl").write_text(KBLAM, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    attached: list[object] = []
+    attach = KBLaM.attach
+    monkeypatch.setattr(KBLaM, "attach", lambda self, *given: attached.append(given[1:]) or attach(self, *given))
+    said = door(ask.main, "AI是什么?", "--model", page / "enhanced_model", "--scan", "int8", *extra)
+    assert "模拟人类智能的技术" in said.out and attached[-1] == ("int8",)
 
 
 def test_the_installation_check_passes() -> None:

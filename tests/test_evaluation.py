@@ -163,7 +163,10 @@ def test_questions_are_drawn_by_the_seed() -> None:
         evaluate(Obedient([]), only, encoder=WordsEncoder())
 
 
-@pytest.mark.parametrize("arguments", ["", "--question a --dataset b", "--dataset nowhere", "--dataset nowhere --kb x"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["", "--question a --dataset b", "--dataset nowhere", "--dataset nowhere --kb x", "--dataset nowhere --scan ann"],
+)
 def test_the_command_refuses_in_one_line(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *arguments.split()]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

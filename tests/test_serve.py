@@ -78,8 +78,9 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_file_is_served_with_a_history_that_ends_with_the_server(tmp_path: Path) -> None:
     file = tmp_path / "my facts.jsonl"
     file.write_text('{"entity": "Mongolia", "property": "capital", "value": "Ulaanbaatar"}\n', encoding="utf-8")
-    library = open_library("default", [str(file)])
+    library = open_library("default", [str(file)], "int8")
     try:
+        assert library.models["my-facts"]._scan == "int8"
         assert list(library.models) == ["my-facts"] and "last until the server stops" in library.notices[0]
         store = library.store("my-facts")
         store.remove("Mongolia", "capital")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kblam import Answer, KBLaM
+    from kblam.answering.vectors import Scan
 
 __all__ = ["EXAMPLE_FACTS", "add_model_options", "main", "open_model", "show"]
 
@@ -47,11 +48,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--version", type=int, metavar="N", help="answer as of version N of the store (the present one)"
     )
+    parser.add_argument(
+        "--scan",
+        choices=("exact", "int8", "ann"),
+        default="exact",
+        help="how rows are compared with a question: exact (default), by 8-bit codes first, or by an index (faiss)",
+    )
     parser.add_argument("--json", action="store_true", help="print each answer as one JSON object on a line")
 
 
-def open_model(reference: str, kb: str | None) -> KBLaM:
-    """Load a model and attach its own knowledge with the facts of the file `kb` in it.
+def open_model(reference: str, kb: str | None, scan: Scan) -> KBLaM:
+    """Load a model and attach its own knowledge with the facts of the file `kb` in it; scan: as for `KBLaM.attach`.
 
     Raises ModelError, KnowledgeError or EncoderError; a bad file is found before the base weights are read.
     """
@@ -61,8 +68,10 @@ def open_model(reference: str, kb: str | None) -> KBLaM:
 
     knowledge = None if kb is None else combine(read_enhancement(reference), kb)[0]
     model = KBLaM.from_pretrained(reference)
+    if knowledge is None:
+        knowledge = model.knowledge
     if knowledge is not None:
-        model.attach(knowledge)
+        model.attach(knowledge, scan)
     if model.notice:
         print(model.notice, file=sys.stderr)
     return model
@@ -107,10 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     from kblam import KnowledgeBase
 
-    model = open_model(options.model, options.kb)
+    model = open_model(options.model, options.kb, options.scan)
     example = model.knowledge is None
     if example:
-        model.attach(KnowledgeBase.from_file(EXAMPLE_FACTS))
+        model.attach(KnowledgeBase.from_file(EXAMPLE_FACTS), options.scan)
     pieces: list[str] = []
 
     def write(piece: str) -> None:

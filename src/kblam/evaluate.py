@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.dataset is not None:
         _grade(options)
         return
-    model = open_model(options.model, options.kb)
+    model = open_model(options.model, options.kb, options.scan)
     answers = model.ask(options.question, grounding=options.grounding, version=options.version)
     for number, answer in enumerate(answers):
         if number and not options.json:
@@ -70,6 +70,8 @@ def _grade(options: argparse.Namespace) -> None:
 
     if options.kb is not None:
         raise InputError("a dataset is graded against its own facts: leave --kb out")
+    if options.scan != "exact":
+        raise InputError("a dataset is graded with exact scans: leave --scan out")
     output = None if options.output is None else Path(options.output).absolute()
     if output is not None:
         check_replaceable(output)

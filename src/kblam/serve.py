@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from kblam.serving.listening import address, open_socket, server_of
 
     taken = open_socket(settings)
-    library = open_library(options.model, options.kb)
+    library = open_library(options.model, options.kb, options.scan)
     for notice in library.notices:
         print(notice, file=sys.stderr)
     taken.listen(2048)
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--kb", action="append", default=[], metavar="[NAME=]PATH",
         help="a store that `kblam kb create` made, or a file of facts; repeat it for several knowledge bases",
     )  # fmt: skip
+    add("--scan", choices=("exact", "int8", "ann"), default="exact", help="as for `kblam ask`")
     add("--host", default="127.0.0.1", help="the address to listen at (127.0.0.1); others need an API key")
     add("--port", type=int, default=8000, help="the port (8000); 0 takes a free one")
     add("--api-key", metavar="KEY", help=f"better in a file or in {KEY}, for other users can see a command line")

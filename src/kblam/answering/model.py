@@ -177,9 +177,9 @@ class KBLaM:
         answers = self._answer_all(reader, asked, grounding, generation, every)
         return answers[0] if isinstance(questions, str) else answers
 
-    def beside(self, knowledge: KnowledgeBase) -> KBLaM:
+    def beside(self, knowledge: KnowledgeBase, scan: Scan = "exact") -> KBLaM:
         """Return a model of other knowledge that shares this one's weights; their questions take turns."""
-        return copy(self).attach(knowledge)
+        return copy(self).attach(knowledge, scan)
 
     def say(self, questions: Sequence[str], generation: Generation | None = None) -> list[str]:
         """What the base model says to each question without any knowledge."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kblam.answering.model import KBLaM
+from kblam.answering.vectors import Scan
 from kblam.errors import InputError
 from kblam.knowledge import KnowledgeBase
 from kblam.knowledge.store.store import StoredKnowledge, write_store
@@ -56,8 +57,10 @@ class Library:
             directory.cleanup()
 
 
-def open_library(model: str, kbs: Iterable[str]) -> Library:
+def open_library(model: str, kbs: Iterable[str], scan: Scan = "exact") -> Library:
     """Load a model and open its knowledge: what is named (PATH or NAME=PATH), or its own, or the example facts.
+
+    scan: as for `KBLaM.attach`.
 
     A directory is a store, which lasts; a file is read into a store that lives as long as the server.
     Raises InputError when a name or a path cannot be used.
@@ -85,7 +88,7 @@ def open_library(model: str, kbs: Iterable[str]) -> Library:
         else:
             library.stores[OWN] = _borrow(library, KnowledgeBase.from_file(EXAMPLE_FACTS))
             notices.append("these are example facts, and changes are lost: give your own with --kb DIR")
-    library.models = {name: first.beside(store) for name, store in library.stores.items()}
+    library.models = {name: first.beside(store, scan) for name, store in library.stores.items()}
     library.notices = tuple(notices)
     return library
 
