@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "kblam"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
-    {"errors", "version"},
+    {"errors", "extras", "version"},
     {"doors"},
     {"knowledge"},
     {"attention"},

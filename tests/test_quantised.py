@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 
 import kblam.models.quantised
 from kblam.cli import main
+from kblam.extras import pip_install
 from kblam.models.adapter import Adapter
 from kblam.models.anatomy import attention_sites, own_query, query_projection, value_projection
 from kblam.models.pretrained import SHIPPED, load_pretrained
@@ -86,5 +87,5 @@ def test_without_bitsandbytes(
     given = ["--dataset", str(folder / "data"), "--N", "8", "--output", str(output), "--precision", precision]
     assert main(["train", *given]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"--precision {precision} needs bitsandbytes: run pip install 'kblam[quantised]'" in line
+    assert f"--precision {precision} needs bitsandbytes: run {pip_install('quantised')}, or" in line
     assert not list(tmp_path.iterdir())

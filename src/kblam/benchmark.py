@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kblam.errors import InputError
+from kblam.extras import pip_install
 
 if TYPE_CHECKING:
     from kblam.measuring.speed import Row, SpeedOptions
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about |= {"options": asdict(wanted), "machine": about_machine() | machine, "differences": equalities}
         save_json(options.output / "speed.json", rows, about | {"answers": [asdict(row) for row in answers]})
         drawn = draw(options.output, rows)
-        print(f"\n-> {options.output}" + ("" if drawn else " (plots need matplotlib: pip install 'kblam[evaluation]')"))
+        print(f"\n-> {options.output}" + ("" if drawn else f" (plots need matplotlib: {pip_install('evaluation')})"))
 
 
 def _wanted(options: argparse.Namespace) -> SpeedOptions:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kblam.doors import run_door
 from kblam.errors import InputError
+from kblam.extras import pip_install
 
 if TYPE_CHECKING:
     from kblam.serving.settings import Settings
@@ -50,7 +51,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         import sse_starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
-        raise InputError(f"{error.name} is not installed: pip install 'kblam[serve]'") from error
+        raise InputError(f"{error.name} is not installed: {pip_install('serve')}") from error
     from kblam.serving.settings import Settings
 
     return Settings(

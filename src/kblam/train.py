@@ -109,7 +109,7 @@ _FLAGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         _text("--dataset_dir", None, "DIR", "a folder in which NAME or NAME.json is looked for"),
         _number("--N", 13_000, "facts of the dataset that are used, the first ones (13,000)"),
         _text("--model --hf_model_spec", "default", "NAME", "the base model, which stays as it is: default, a Hugging Face folder or hub name"),
-        _text("--precision", "auto", "TYPE", "of the base: auto (as it is stored), bfloat16, float32, or 8bit or 4bit, which need pip install 'kblam[quantised]'"),
+        _text("--precision", "auto", "TYPE", "of the base: auto (as it is stored), bfloat16, float32, or 8bit or 4bit, which need the extra `quantised`"),
         _text("--adapter", None, "DIR", "go on from this adapter instead of a new one"),
         _text("--output --model_save_dir", "output", "DIR", "the model directory to write (output); checkpoints and logs are in DIR.training"),
         _text("--resume", None, "DIR", "go on with the run that was to write DIR (or --output)", nargs="?", const=""),

@@ -84,7 +84,7 @@ class KBLaM:
 
         scan: `exact` scores all rows as they are stored; `int8` scores 8-bit codes of them and the best few hundred
         again as they are stored, which halves the memory traffic; `ann` has an index propose a few thousand rows, of
-            which the scores are then exact (for about a million rows and more; needs `pip install "kblam[ann]"`).
+            which the scores are then exact (for about a million rows and more; needs the extra `ann`).
         With an adapter of the original, calls of `model.base` attend to the rows there are now as well.
         Raises EncoderError when the adapter reads another encoder's vectors.
         """

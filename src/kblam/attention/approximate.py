@@ -20,6 +20,7 @@ from torch import Tensor
 from kblam.attention.latent import LatentParts, Latents
 from kblam.attention.scan import blocks
 from kblam.errors import InputError
+from kblam.extras import pip_install
 
 __all__ = ["NUMBERS_OF_A_CODE", "PROPOSED", "RowIndex", "follow_index", "index_rows", "load_faiss"]
 
@@ -110,4 +111,4 @@ def load_faiss() -> Any:
     try:
         return import_module("faiss")
     except ImportError as error:
-        raise InputError("scan 'ann' needs faiss: run pip install 'kblam[ann]'") from error
+        raise InputError(f"scan 'ann' needs faiss: run {pip_install('ann')}") from error

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kblam.errors import InputError
+from kblam.extras import pip_install
 from kblam.knowledge import KnowledgeBase
 from kblam.synthesis.questions import is_cjk
 
@@ -40,7 +41,7 @@ def rivals(
 ) -> dict[str, Found]:
     """The best rows by the encoder of the knowledge base and by BM25; `track` shows progress.
 
-    Raises InputError without bm25s (the extra kblam[evaluation]).
+    Raises InputError without bm25s (the extra `evaluation`).
     """
     asked = base.encoder.encode(list(questions))
     scorers = {"dense": _dense(base, asked), "BM25": _bm25(base, questions)}
@@ -64,7 +65,7 @@ def _bm25(base: KnowledgeBase, questions: Sequence[str]) -> Scores:
     try:
         from bm25s import BM25
     except ImportError as error:
-        raise InputError("BM25 needs bm25s: run pip install 'kblam[evaluation]'") from error
+        raise InputError(f"BM25 needs bm25s: run {pip_install('evaluation')}") from error
     index = BM25()
     index.index([_words(f"{fact.key_text} {fact.value}") for fact in base], show_progress=False)
     return lambda part: np.stack([index.get_scores(_words(questions[at])) for at in part])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kblam.errors import InputError
 from kblam.evaluation.intervals import Share
+from kblam.extras import pip_install
 
 __all__ = ["Mean", "Refusal", "exact_match", "mean", "refusal", "rouge", "token_f1", "words"]
 
@@ -62,7 +63,7 @@ def _scorer() -> Any:
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError as error:
-        raise InputError("ROUGE needs rouge-score: run pip install 'kblam[evaluation]'") from error
+        raise InputError(f"ROUGE needs rouge-score: run {pip_install('evaluation')}") from error
     return RougeScorer(["rouge1", "rougeL"], tokenizer=_Words())
 
 

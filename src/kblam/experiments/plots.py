@@ -10,6 +10,7 @@ from typing import Any
 
 from kblam.errors import InputError
 from kblam.experiments.sections import Chart, Picture
+from kblam.extras import pip_install
 from kblam.knowledge.aside import replace_file
 
 __all__ = ["draw_chart", "draw_picture"]
@@ -101,7 +102,7 @@ def _style() -> Iterator[Any]:
         from matplotlib.figure import Figure
         from matplotlib.font_manager import fontManager
     except ImportError as error:
-        raise InputError("plots need matplotlib: run pip install 'kblam[evaluation]'") from error
+        raise InputError(f"plots need matplotlib: run {pip_install('evaluation')}") from error
     there = {font.name for font in fontManager.ttflist}
     with matplotlib.rc_context({"font.family": [name for name in FONTS if name in there] or ["sans-serif"]}):
         yield Figure

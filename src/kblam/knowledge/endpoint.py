@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kblam.errors import EncoderError
+from kblam.extras import pip_install
 
 if TYPE_CHECKING:
     import openai
@@ -30,7 +31,7 @@ def open_client(model: str, endpoint_url: str | None, instead: str) -> openai.Op
     try:
         import openai
     except ImportError as error:
-        raise EncoderError(f"{model} needs the openai package: run pip install 'kblam[openai]'") from error
+        raise EncoderError(f"{model} needs the openai package: run {pip_install('openai')}") from error
     if is_azure(endpoint_url):
         return openai.AzureOpenAI(
             azure_endpoint=endpoint_url or os.environ["AZURE_OPENAI_ENDPOINT"],

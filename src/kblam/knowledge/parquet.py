@@ -1,4 +1,4 @@
-"""Facts in Parquet files, by the optional package pyarrow (the extra kblam[parquet])."""
+"""Facts in Parquet files, by the optional package pyarrow (the extra `parquet`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kblam.errors import KnowledgeError
+from kblam.extras import pip_install
 
 __all__ = ["parquet_rows", "write_parquet"]
 
@@ -42,5 +43,5 @@ def _pyarrow(path: Path) -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise KnowledgeError(f"{path} needs the pyarrow package: run pip install 'kblam[parquet]'") from error
+        raise KnowledgeError(f"{path} needs the pyarrow package: run {pip_install('parquet')}") from error
     return pyarrow

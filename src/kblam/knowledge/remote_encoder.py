@@ -27,7 +27,7 @@ CHARACTERS_A_REQUEST = 100_000
 
 @dataclass(frozen=True)
 class RemoteEncoder:
-    """A model at an endpoint, reached through the `openai` client (the extra kblam[openai]).
+    """A model at an endpoint, reached through the `openai` client (the extra `openai`).
 
     Which server that is, and its key, says kblam.knowledge.endpoint.
     The client itself tries five times more on HTTP 408, 409, 429, 5xx and lost connections, and waits longer each time

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kblam.errors import InputError
+from kblam.extras import pip_install
 from kblam.measuring.clock import available_bytes, bandwidth, median, peak_memory, seconds
 from kblam.measuring.contenders import CONTENDERS, INDEXED, TOKENS_OF_A_FACT, Bench, Contender, kept_bytes
 from kblam.measuring.decoders import SHAPES, WIDTH, build_decoder, exact_adapter, retrieving_adapter
@@ -136,7 +137,7 @@ def measure_speed(
 
 def _why_not(name: str, bench: Bench, facts: int, options: SpeedOptions, before: Row | None) -> str | None:
     if name == INDEXED and find_spec("faiss") is None:
-        return "needs faiss: pip install 'kblam[ann]'"
+        return f"needs faiss: {pip_install('ann')}"
     kept, free = kept_bytes(name, bench, facts), available_bytes(options.device)
     most = options.most_bytes if free is None else min(options.most_bytes, int(free * 0.7))
     if kept > most:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from kblam.errors import ModelError
+from kblam.extras import pip_install
 
 __all__ = ["QUANTISED", "keep_gradients", "plain_weight", "quantisation"]
 
@@ -22,7 +23,7 @@ def quantisation(precision: str) -> Any:
     """
     if find_spec("bitsandbytes") is None:
         raise ModelError(
-            f"--precision {precision} needs bitsandbytes: run pip install 'kblam[quantised]', or choose --precision bfloat16"
+            f"--precision {precision} needs bitsandbytes: run {pip_install('quantised')}, or choose --precision bfloat16"
         )
     from transformers import BitsAndBytesConfig
 

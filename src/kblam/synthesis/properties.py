@@ -105,7 +105,6 @@ _THEMED = _read(Path(__file__).with_name("properties.tsv"))
 PROPERTIES = tuple({item.name: item for item in (*_THEMED, *_GENERAL)}.values())
 """All English properties; a name in both tables keeps the general meaning."""
 
-CHINESE_PROPERTIES, JAPANESE_PROPERTIES = (
-    _read(Path(__file__).with_name(f"properties_{language}.tsv")) for language in ("chinese", "japanese")
-)
+CHINESE_PROPERTIES = _read(Path(__file__).with_name("properties_chinese.tsv"))
+JAPANESE_PROPERTIES = _read(Path(__file__).with_name("properties_japanese.tsv"))
 """The first of each asks what a thing is."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kblam.errors import InputError
+from kblam.extras import pip_install
 
 __all__ = ["Processes", "open_processes"]
 
@@ -61,6 +62,6 @@ def open_processes() -> Processes:
     try:
         from accelerate import Accelerator
     except ImportError as error:
-        raise InputError("several processes need accelerate: run pip install 'kblam[training]'") from error
+        raise InputError(f"several processes need accelerate: run {pip_install('training')}") from error
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     return Processes(accelerator.process_index, accelerator.num_processes, accelerator)
