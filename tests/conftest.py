@@ -25,3 +25,14 @@ def lessons(folder: Path) -> Lessons:
     from tiny_training import make_lessons
 
     return make_lessons(folder)
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Path:
+    """A closed store with forty facts and a column cache."""
+    from stored_facts import FACTS, opened
+
+    with opened(tmp_path / "facts", create=True) as store:
+        store.set_many(FACTS)
+        store.snapshot()
+    return tmp_path / "facts"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from counting_encoder import CountingEncoder
 from test_evidence import adapter as reading_adapter
-from test_knowledge_base import CountingEncoder
 from tiny_models import IDS, MASK, QUESTIONS, TOKENS, WIDTH, close, tiny_adapter, tiny_model
 from torch import Tensor
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from counting_encoder import CountingEncoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_knowledge_base import CountingEncoder
 
 from kblam import KnowledgeBase, Triple
 from kblam.answering import evidence, vectors

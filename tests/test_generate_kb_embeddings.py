@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from counting_encoder import AI, CAPITAL, KBLAM, CountingEncoder, consistent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_knowledge_base import AI, CAPITAL, KBLAM, CountingEncoder, consistent
 
 from kblam.doors import run_door
 from kblam.errors import EncoderError, InputError, KnowledgeError

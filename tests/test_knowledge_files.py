@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from counting_encoder import CountingEncoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_knowledge_base import CountingEncoder
 
 from kblam.errors import InputError, KnowledgeError
 from kblam.knowledge.aside import replace_directory, replace_file

@@ -1,7 +1,6 @@
 """Train the base model that ships with kblam, on a CPU: `python recipes/default_model/train_base.py --steps 9000`.
 
-Needs `pip install wordfreq`. Writes `runs/base/` (the model), `runs/base/log.jsonl` and `runs/base/training.png`; a
-run that was stopped goes on
+Needs `pip install wordfreq`. Writes `runs/base/` (the model) and `runs/base/log.jsonl`; a run that was stopped goes on
 from its last checkpoint.
 """
 
@@ -12,9 +11,10 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import torch
 from tasks import Practice, Sample
@@ -22,6 +22,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from wiring import wire_copying
 
 HERE = Path(__file__).parent
+LOGGED, SAVED = 50, 250
+"""Steps from one line of the log, and from one checkpoint, to the next."""
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -94,6 +96,92 @@ def rate(step: int, steps: int, warmup: int = 60, decay: float = 0.25) -> float:
     return min(1.0, (step + 1) / warmup, max(0.02, left))
 
 
+def new_optimizers(model: LlamaForCausalLM, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for the embedding and the vectors."""
+    matrices = [value for value in model.model.layers.parameters() if value.ndim == 2]
+    others = [value for value in model.parameters() if value.ndim != 2] + [model.model.embed_tokens.weight]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=learning_rate / 3, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    ]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    return optimizers
+
+
+def set_rates(optimizers: list[torch.optim.Optimizer], share: float) -> None:
+    """Every learning rate becomes this share of its initial one."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * share
+
+
+def resume(path: Path, model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer]) -> int:
+    """Read the checkpoint into model and optimizers; return the steps it has taken, 0 without one."""
+    if not path.exists():
+        return 0
+    saved = torch.load(path, weights_only=True)
+    model.load_state_dict(saved["model"])
+    for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(state)
+    return int(saved["step"])
+
+
+def save_checkpoint(path: Path, model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+    """Write what `resume` reads, in place of the checkpoint before."""
+    part = path.with_suffix(".part")
+    states = [optimizer.state_dict() for optimizer in optimizers]
+    torch.save({"model": model.state_dict(), "optimizers": states, "step": step}, part)
+    part.replace(path)
+
+
+def learn(
+    model: LlamaForCausalLM,
+    body: Callable[..., Any],
+    optimizers: list[torch.optim.Optimizer],
+    ids: torch.Tensor,
+    said: torch.Tensor,
+) -> tuple[float, float]:
+    """One step on a batch of `collate`, `body` the layers, perhaps compiled; return loss and accuracy."""
+    spoken = said != -100
+    wanted = said[spoken]
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model.lm_head(body(input_ids=ids, use_cache=False).last_hidden_state[spoken])
+    loss = torch.nn.functional.cross_entropy(logits.float(), wanted)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss.item(), (logits.argmax(-1) == wanted).float().mean().item()
+
+
+class Log:
+    """A file of JSON lines, one every fifty steps: mean loss, mean accuracy, tokens per second since the start."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.began, self.seen = path, time.time(), 0
+        self.loss = self.accuracy = 0.0
+
+    def add(self, step: int, loss: float, accuracy: float, tokens: int) -> None:
+        """Count one step; stop the run where the loss of fifty is no number."""
+        self.loss, self.accuracy, self.seen = self.loss + loss, self.accuracy + accuracy, self.seen + tokens
+        if step % LOGGED:
+            return
+        line = {
+            "step": step,
+            "loss": self.loss / LOGGED,
+            "accuracy": self.accuracy / LOGGED,
+            "tokens_per_second": self.seen / (time.time() - self.began),
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.loss = self.accuracy = 0.0
+        if not math.isfinite(line["loss"]):
+            raise SystemExit(f"the loss is {line['loss']} at step {step}; lower --rate")
+
+
 def train(options: argparse.Namespace) -> None:
     """The whole run."""
     folder = HERE / "runs" / options.name
@@ -102,66 +190,20 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     model = new_model(tokenizer)
-    matrices = [value for name, value in model.model.layers.named_parameters() if value.ndim == 2]
-    others = [value for value in model.parameters() if value.ndim != 2] + [model.model.embed_tokens.weight]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(matrices, lr=options.rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=options.rate / 3, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
-    ]
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-    start, checkpoint = 0, folder / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        start = saved["step"]
+    optimizers = new_optimizers(model, options.rate)
+    checkpoint = folder / "checkpoint.pt"
+    start = resume(checkpoint, model, optimizers)
     practice = Practice(tokenizer, options.seed + start)
     body = torch.compile(model.model, dynamic=True) if options.compile else model.model
-    began, seen, total, exact = time.time(), 0, 0.0, 0.0
-    for step, (ids, said) in enumerate(
-        ahead(batches(practice, start, options.steps, options.tokens, tokenizer.pad_token_id)), start
-    ):
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * rate(step, options.steps)
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = body(input_ids=ids, use_cache=False).last_hidden_state[said != -100]
-            logits = model.lm_head(hidden)
-        loss = torch.nn.functional.cross_entropy(logits.float(), said[said != -100])
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        total, seen = total + loss.item(), seen + ids.numel()
-        exact += (logits.argmax(-1) == said[said != -100]).float().mean().item()
-        if (step + 1) % 50 == 0:
-            line = {
-                "step": step + 1,
-                "loss": total / 50,
-                "accuracy": exact / 50,
-                "tokens_per_second": seen / (time.time() - began),
-            }
-            with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
-            total = exact = 0.0
-            if not math.isfinite(line["loss"]):
-                raise SystemExit(f"the loss is {line['loss']} at step {step + 1}; lower --rate")
-        if (step + 1) % 250 == 0 or step + 1 == options.steps:
-            part = folder / "checkpoint.part"
-            torch.save(
-                {
-                    "model": model.state_dict(),
-                    "optimizers": [item.state_dict() for item in optimizers],
-                    "step": step + 1,
-                },
-                part,
-            )
-            part.replace(checkpoint)
-            model.to(torch.bfloat16).save_pretrained(folder) if step + 1 == options.steps else None
+    log = Log(folder / "log.jsonl")
+    made = ahead(batches(practice, start, options.steps, options.tokens, tokenizer.pad_token_id))
+    for step, (ids, said) in enumerate(made, start + 1):
+        set_rates(optimizers, rate(step - 1, options.steps))
+        log.add(step, *learn(model, body, optimizers, ids, said), ids.numel())
+        if step % SAVED == 0 or step == options.steps:
+            save_checkpoint(checkpoint, model, optimizers, step)
+        if step == options.steps:
+            model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

@@ -1,7 +1,7 @@
 """A sentence-transformers model run by transformers alone: token vectors, pooled, normalised.
 
 The library itself takes four seconds to import; the models that it saves say in modules.json what to compute, and mean
-or cls pooling is a line each. The results are the same to 1e-5 (see tests/test_encoders.py).
+or cls pooling is a line each. The results are the same to 1e-5 (see tests/test_sentence_model.py).
 """
 
 from __future__ import annotations
