@@ -68,6 +68,8 @@ def test_a_name_that_goes_on_without_a_space_is_not_meant(names: Names, question
         "蒙古现在的首都",
         "蒙古最大的城市",
         "蒙古首都的人口",
+        "蒙古看起来是什么色的？",
+        "蒙古属于谁的？",
         "在蒙古，政府的所在地是哪里？",
         "蒙古にはどの都市の政府がある？",
     ],

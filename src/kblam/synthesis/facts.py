@@ -43,6 +43,10 @@ KINDS_OF_THING = (
 ).split()
 
 
+WHAT_IT_IS = ("description", "描述", "説明")
+"""Properties that answer the same question, so that an entity has one of them at most."""
+
+
 def make_value(kind: str, draw: random.Random) -> str:
     """A value of the kind, a name in `KINDS` or `MORE_KINDS`."""
     return (KINDS.get(kind) or MORE_KINDS[kind])(draw)
@@ -149,5 +153,6 @@ def make_facts(
         name, kinds = _scripted(draw) if draw.random() < other_scripts else (next(names), draw.choice(groups))
         for item in draw.sample(list(kinds), min(draw.randint(1, 2 * per_entity - 1), len(kinds))):
             fact = Triple(name, item.name, make_value(item.kind, draw))
-            facts.setdefault(fact.identity, fact)
+            if item.name not in WHAT_IT_IS or not any((name, other) in facts for other in WHAT_IT_IS):
+                facts.setdefault(fact.identity, fact)
     return list(facts.values())[:count]

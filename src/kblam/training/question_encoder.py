@@ -65,16 +65,17 @@ def train_question_encoder(
     plan: LowRankPlan,
     report: Callable[[int, float], None],
     definitions: Sequence[tuple[str, str]] = (),
+    start: Updates | None = None,
 ) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:
     """Fit updates by contrast: the right row against the rows of other entities and against its own siblings.
 
-    definitions: questions about `it`, and the name of what they ask for; they teach what names mean.
+    definitions: questions about `it`, and the name of what they ask for; they teach what names mean. start: updates to go on
+    from, in place of none.
     Returns the updates by layer name, and the weights of key similarity, value similarity and masked similarity (3,).
     """
     torch.manual_seed(plan.seed)
     draw, by_theme = random.Random(plan.seed), _by_theme(practice)
-    names = [name for name, _ in model.network.named_modules() if name.endswith(TUNED)]
-    updates = {name: _update(model.network.get_parameter(f"{name}.weight"), plan.rank) for name in names}
+    updates = _going_on(start) if start else _beginning(model, plan.rank)
     scales = nn.Parameter(torch.tensor([20.0, 5.0, 16.0]))
     parameters = [matrix for update in updates.values() for matrix in update]
     optimizer = torch.optim.AdamW(
@@ -177,6 +178,15 @@ def _neighbours(by_theme: list[list[list[int]]], plan: LowRankPlan, draw: random
     half = plan.entities // 2
     groups = draw.sample(some, min(half, len(some))) + draw.sample(every, min(plan.entities - half, len(every)))
     return list(dict.fromkeys(row for group in groups for row in group))
+
+
+def _beginning(model: SentenceModel, rank: int) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
+    names = [name for name, _ in model.network.named_modules() if name.endswith(TUNED)]
+    return {name: _update(model.network.get_parameter(f"{name}.weight"), rank) for name in names}
+
+
+def _going_on(start: Updates) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
+    return {name: (nn.Parameter(down.clone()), nn.Parameter(up.clone())) for name, (down, up) in start.items()}
 
 
 def _update(weight: Tensor, rank: int) -> tuple[nn.Parameter, nn.Parameter]:
