@@ -113,11 +113,9 @@ def main() -> None:
     known = practice(options.facts, 0)
     with multiprocessing.get_context("spawn").Pool(len(options.seeds)) as pool:
         runs = pool.map(
-            train_run, [LowRankPlan(steps=options.steps, seed=seed, english=True) for seed in options.seeds]
+            train_run, [LowRankPlan(steps=options.steps, seed=seed, english=True, masked=64) for seed in options.seeds]
         )
-    last = LowRankPlan(
-        steps=options.last_steps, seed=max(options.seeds) + 1, english=True, masked=128, defined=0, rate=5e-4
-    )
+    last = LowRankPlan(steps=options.last_steps, seed=max(options.seeds) + 1, english=True, defined=0, rate=5e-4)
     adapter = with_maps(train_run(last, averaged(runs)), known, options.map_steps)
     measured = {"paraphrased top-1 on new themes": round(top_1_on_new_themes(adapter), 4)}
     adapter.provenance = {"reading": vars(options), "reading_measured": measured}

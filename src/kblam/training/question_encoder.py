@@ -34,7 +34,7 @@ class LowRankPlan:
     steps: int = 600
     batch: int = 32
     """Questions a step with the entity's name in them, compared with the rows' keys and values as they are stored."""
-    masked: int = 64
+    masked: int = 128
     """Questions a step with `it` in place of the name, compared with statements that the encoder reads itself."""
     statements: int = 128
     """Statements that these are told apart from."""
