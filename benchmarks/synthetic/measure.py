@@ -1,7 +1,7 @@
 """Retrieval in attention, and values carried by vectors alone: `python benchmarks/synthetic/measure.py [--sizes 1000
 10000]`.
 
-Entities are new (another seed than training); a tenth of the facts have properties that no training saw, with
+Entities are new (another seed than training); a few of the facts have properties that no training saw, with
 `--held-out` all of them. Questions are plain and paraphrased, half and half. The dense
 retriever of the same encoder answers the same questions beside it.
 """
