@@ -38,7 +38,8 @@ class FakeModel:
     def from_pretrained(cls, reference: str) -> FakeModel:
         return cls()
 
-    def attach(self, knowledge: Any) -> None:
+    def attach(self, knowledge: Any, scan: str) -> None:
+        assert scan == "exact"
         self.knowledge = knowledge
 
     def ask(
