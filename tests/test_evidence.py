@@ -199,3 +199,20 @@ def test_rows_of_a_large_entity_beyond_those_read_fit_as_badly_as_the_worst(monk
     prior = reader.adapter.prior_scores(reading.embedding, reader.latents)[0]
     assert rows[:3].tolist() == prior.topk(3).indices.tolist()
     assert (bonus[3:] == bonus[:3].min()).all()
+
+
+@pytest.mark.parametrize("english", [True, False])
+def test_what_is_meant_is_put_into_english_for_an_encoder_that_reads_english(english: bool) -> None:
+    config = AdapterConfig(
+        "counting", WIDTH, "none", (0,), heads=2, head_dim=3, value_head_dim=3, hidden_size=4, english_encoder=english
+    )
+    encoder = CountingEncoder(width=WIDTH)
+    knowledge = KnowledgeBase.from_triples([Triple("蒙古", "首都", "乌兰巴托")], encoder)
+    reader = Reader(Adapter(config).requires_grad_(False), knowledge.snapshot(), encoder)
+    read: list[str] = []
+    encode = encoder.encode
+    encoder.encode = lambda texts, *more: read.extend(texts) or encode(texts, *more)  # type: ignore[method-assign, func-returns-value]
+    reader.read(["蒙古的首都是哪里？"])
+    assert "蒙古的首都是哪里？" in read
+    assert any("capital" in text for text in read) == english
+    assert any(text.startswith("the 首都 of it") for text in read) != english

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import kblam.answering
-from kblam.answering.gloss import FOREIGN, in_english
+from kblam.answering.gloss import FOREIGN, LONGEST, in_english
 
 FILES = [Path(kblam.answering.__file__).with_name(f"{language}.tsv") for language in ("chinese", "japanese")]
 
@@ -40,5 +40,5 @@ def test_a_dictionary_has_each_word_once_and_english_for_it(path: Path) -> None:
     rows = [row.split("\t") for row in path.read_text(encoding="utf-8").splitlines()]
     assert len(rows) > 1500 and all(len(row) == 2 for row in rows)
     assert all(word == word.strip() != "" and english == english.strip() for word, english in rows)
-    assert len({word for word, _ in rows}) == len(rows)
+    assert len({word for word, _ in rows}) == len(rows) and max(len(word) for word, _ in rows) <= LONGEST
     assert [row for row in rows if FOREIGN.search(row[1])] == []

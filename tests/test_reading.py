@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,14 @@ from tiny_training import WordsEncoder, tiny_options, vector_training
 
 import kblam.training.reading
 from kblam.errors import InputError
-from kblam.knowledge import DEFAULT_ENCODER, load_encoder
+from kblam.knowledge import DEFAULT_ENCODER, Triple, load_encoder
+from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.pretrained import default_adapter
 from kblam.training.lessons import Lessons
 from kblam.training.options import Options
-from kblam.training.question_encoder import averaged
+from kblam.training.question_encoder import LowRankPlan, _stated_loss, averaged, train_question_encoder
+from kblam.training.questions import make_practice
 from kblam.training.reading import MASKED_SHARES, calibrate_names, learn_to_read
 from kblam.training.run import train
 
@@ -69,3 +73,26 @@ def test_the_mean_of_two_runs_changes_weights_by_the_mean_of_their_changes() -> 
     down, up = averaged(runs)["layer"]
     changes = [up @ down for down, up in (run["layer"] for run in runs)]
     torch.testing.assert_close(up @ down, (changes[0] + changes[1]) / 2)
+
+
+def test_training_goes_on_from_updates(lessons: Lessons) -> None:
+    name = "encoder.layer.0.attention.self.query"
+    start = {name: (torch.randn(2, 384), torch.randn(384, 2))}
+    model = load_sentence_model(DEFAULT_ENCODER)
+    updates, _ = train_question_encoder(model, lessons.practice(), LowRankPlan(steps=0), print, start=start)
+    assert updates.keys() == start.keys()
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(updates[name], start[name], strict=True))
+
+
+@pytest.mark.parametrize("english", [True, False])
+def test_the_encoder_learns_from_the_english_that_it_will_read(english: bool) -> None:
+    read: list[str] = []
+
+    def encode(texts: Sequence[str]) -> torch.Tensor:
+        read.extend(texts)
+        return torch.ones(len(texts), 3)
+
+    practice = make_practice([Triple("蒙古", "电话", "110")], ENCODER, 0, progress=False)
+    plan = LowRankPlan(paraphrased=0.0, unvalued=1.0, english=english)
+    _stated_loss(encode, practice, [0], torch.ones(3), plan, random.Random(0))
+    assert ("the phone number of it" in read) == english and ("the 电话 of it" in read) != english

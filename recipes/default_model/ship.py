@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,6 +42,7 @@ def joined_adapter() -> Adapter:
     read = {name: tensor for name, tensor in reading.state_dict().items() if name.startswith(READING)}
     adapter.load_state_dict({**adapter.state_dict(), **read})
     adapter.question_updates = reading.question_updates
+    adapter.config = replace(adapter.config, english_encoder=reading.config.english_encoder)
     with torch.no_grad():
         adapter.query_weight[0] *= RETRIEVAL_SHARE
     chance, truth = calibrate_refusal(adapter, [mixed_exam(), dataset_exam()], load_encoder("all-MiniLM-L6-v2"))

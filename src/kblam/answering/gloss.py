@@ -18,6 +18,9 @@ __all__ = ["in_english"]
 KANA = re.compile("[\u3040-\u30ff]")
 FOREIGN = re.compile("[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]+")
 
+LONGEST = 12
+"""Characters of the longest words that are looked for."""
+
 
 def in_english(text: str) -> str:
     """The text with its Chinese and Japanese words in English; what the dictionaries lack stays as it is."""
@@ -30,9 +33,9 @@ def in_english(text: str) -> str:
 
 def _translated(run: str, words: Mapping[str, str]) -> str:
     """One run of Chinese or Japanese characters, word by word."""
-    longest, parts, at, unknown = max(map(len, words), default=1), [], 0, ""
+    parts, at, unknown = [], 0, ""
     while at < len(run):
-        word = next((run[at:end] for end in range(min(len(run), at + longest), at, -1) if run[at:end] in words), "")
+        word = next((run[at:end] for end in range(min(len(run), at + LONGEST), at, -1) if run[at:end] in words), "")
         if word:
             parts += [unknown, words[word]]
             unknown = ""

@@ -31,15 +31,9 @@ MOST_PROPERTY_TOKENS = 6
 """Longer names of properties are not looked for in a question about another row."""
 MOST_CHANGES = 2000
 """Names that may differ between versions before they are put together again."""
-COMMON = frozenset(
+OPENERS = frozenset(
     "a an the of in on at to is it its as by do does or and are was be for from how what who when where which why i we you "
-    "he she they this that can us me my no not so if"
-    .split()
-)  # fmt: skip
-"""Words that say nothing by themselves."""
-
-
-OPENERS = COMMON | frozenset(
+    "he she they this that can us me my no not so if "
     "compare describe list explain show find define say state tell give name please would could did has have had will "
     "whose with under about also than s regarding concerning considering consider take given according check remind help "
     "among inside within since until after before between through against during besides without near beside behind beyond despite "
@@ -125,6 +119,7 @@ class Names:
         self._rows = {key: tuple(found) for key, found in rows.items()}
         self._spellings: list[Spellings] = []
         """Of the names in `_rows`, when they are first needed; versions share the list."""
+        self._changed_spellings: Spellings | None = None
 
     def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
         """The names of another version, from these and the rows in which it may differ; costs what they cost."""
@@ -132,7 +127,7 @@ class Names:
         # Copied, for another thread may be reading those of the version before.
         names._triples, names._rows, names.properties = triples, self._rows, self.properties.copy()
         names._changes, names._exact, names._spellings = dict(self._changes), dict(self._exact), self._spellings
-        names._folded_properties = None
+        names._folded_properties = names._changed_spellings = None
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
         for row in touched:
             for key in names._keys(ours[row]) if row < len(ours) else ():
@@ -204,7 +199,9 @@ class Names:
         """Names of entities, folded, that a casefolded text misspells or is, nearest first."""
         if not self._spellings:
             self._spellings.append(Spellings(self._rows))
-        known = [*self._spellings[0].near(text), *Spellings(self._changes).near(text)]
+        if self._changed_spellings is None:
+            self._changed_spellings = Spellings(self._changes)
+        known = [*self._spellings[0].near(text), *self._changed_spellings.near(text)]
         return [name for name in known if self._rows_of(name)]
 
     def siblings(self, row: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Names that a question misspells, looked for among the entities of the rows it resembles most."""
+"""Names that a question misspells: of the rows it resembles most, or of anything spelt nearly like its words."""
 
 from __future__ import annotations
 
