@@ -78,6 +78,14 @@ def test_what_follows_a_name_need_not_belong_to_it(names: Names, question: str) 
     assert found(names, question) == ["蒙古"]
 
 
+@pytest.mark.parametrize("question", ["What is the capital of Guinea?", "Guinea的首都是什么？"])
+def test_the_name_of_a_property_is_not_a_thing_called_so(question: str) -> None:
+    facts = [Triple("Guinea", name, "x") for name in ("capital", "首都")]
+    names = Names([*facts, Triple("Capital", "founder", "x"), Triple("首都", "founder", "x")])
+    assert found(names, question) == ["Guinea"]
+    assert found(names, "Who is the founder of Capital?") == ["Capital"]
+
+
 def test_a_greeting_is_not_a_company() -> None:
     names = Names([Triple("HI", "capital", "x"), Triple("Up", "capital", "x")])
     assert found(names, "Hi, what is the capital of it, up to now?") == []

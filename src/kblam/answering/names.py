@@ -169,7 +169,15 @@ class Names:
                     first = last
                     break
             first += 1
-        return found
+        return [mention for mention in found if not self._names_a_property_of(question, mention, found)]
+
+    def _names_a_property_of(self, question: str, mention: Mention, others: Sequence[Mention]) -> bool:
+        """True for what is a thing's name, too, but here the name of a property that another thing mentioned has."""
+        name = _folded(question[mention.start : mention.end])
+        return any(
+            other is not mention and any(_folded(self._triples[row].property) == name for row in other.rows)
+            for other in others
+        )
 
     def _goes_on(self, question: str, end: int) -> bool:
         """True for a name that goes on behind `end` where words are not set apart: [北京]大学的校长."""
