@@ -22,7 +22,7 @@ from kblam import KBLaM, ask, cli, evaluate, integrate, test
 from kblam.doors import run_door
 from kblam.knowledge import KnowledgeBase, Triple
 from kblam.knowledge.embed import main as embed
-from kblam.models import pretrained
+from kblam.models import pretrained, shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 AI = '{"entity": "AI", "description": "人工智能是模拟人类智能的技术"}\n'
@@ -138,7 +138,7 @@ def test_the_installation_check_passes() -> None:
 
 
 def test_an_altered_weight_file_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "default_hashes", lambda: {"base/model.safetensors": ("a", "b")})
+    monkeypatch.setattr(shipped, "default_hashes", lambda: {"base/model.safetensors": ("a", "b")})
     with pytest.raises(test._FailedError, match=r"base/model\.safetensors .* install"):
         test.weights()
 

@@ -22,7 +22,7 @@ from kblam.experiments.similarity import TokenSimilarity, load_bertscore, local_
 from kblam.experiments.ways import prepare
 from kblam.experiments.world import Setting, World
 from kblam.knowledge import KnowledgeBase
-from kblam.knowledge.sentence_model import packaged_folder
+from kblam.knowledge.packaged import packaged_folder
 from kblam.synthesis.questions import Question
 
 SIZES, QUESTIONS = (20, 40), 4
@@ -59,7 +59,7 @@ def test_token_similarity_is_bertscore() -> None:
 
 
 def test_bertscore_reads_a_folder_and_takes_the_layer_asked_for() -> None:
-    folder = str(packaged_folder())
+    folder = str(packaged_folder("all-MiniLM-L6-v2"))
     usual = load_bertscore(folder)
     assert usual(SAID, EXPECTED) == pytest.approx(local_similarity()(SAID, EXPECTED), abs=1e-5)
     lower = TokenSimilarity(usual._tokenizer, usual._network, 3)
@@ -68,7 +68,10 @@ def test_bertscore_reads_a_folder_and_takes_the_layer_asked_for() -> None:
 
 def test_answers_have_bertscore_where_it_is_asked_for(tmp_path: Path) -> None:
     folder = run_experiments(
-        ["answers"], World(Setting(tmp_path, sizes=(20,), questions=2, seeds=(3,), bertscore=str(packaged_folder())))
+        ["answers"],
+        World(
+            Setting(tmp_path, sizes=(20,), questions=2, seeds=(3,), bertscore=str(packaged_folder("all-MiniLM-L6-v2")))
+        ),
     )
     (section,) = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["experiments"].values()
     scores, similar = (

@@ -7,7 +7,7 @@ import pytest
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.attention_map import attention_of
 from kblam.answering.decoding import Generation
-from kblam.models.pretrained import SHIPPED
+from kblam.models.shipped import SHIPPED
 
 FACTS = [
     Triple("Zembla", "capital", "Onhava"),

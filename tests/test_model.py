@@ -12,7 +12,7 @@ from test_original import FOLDERS, GOLDEN, expected, load_base
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.prompts import REFUSAL
 from kblam.errors import EncoderError, InputError
-from kblam.models.pretrained import SHIPPED
+from kblam.models.shipped import SHIPPED
 
 FACTS = [
     Triple("AI", "description", "人工智能是模拟人类智能的技术"),

@@ -15,7 +15,8 @@ from kblam.cli import main
 from kblam.extras import pip_install
 from kblam.models.adapter import Adapter
 from kblam.models.anatomy import attention_sites, own_query, query_projection, value_projection
-from kblam.models.pretrained import SHIPPED, load_pretrained
+from kblam.models.pretrained import load_pretrained
+from kblam.models.shipped import SHIPPED
 from kblam.training.lessons import Lessons
 from kblam.training.run import train
 

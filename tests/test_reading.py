@@ -15,7 +15,7 @@ from kblam.errors import InputError
 from kblam.knowledge import DEFAULT_ENCODER, Triple, load_encoder
 from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.adapter import Adapter, AdapterConfig
-from kblam.models.pretrained import default_adapter
+from kblam.models.shipped import shipped_adapter
 from kblam.training.lessons import Lessons
 from kblam.training.options import Options
 from kblam.training.question_encoder import LowRankPlan, _stated_loss, averaged, train_question_encoder
@@ -51,7 +51,7 @@ def test_questions_are_read_as_shipped_in_any_model_with_that_encoder(lessons: L
     shape = {"heads": 2, "head_dim": 3, "value_head_dim": 5, "hidden_size": 7}
     adapter = Adapter(AdapterConfig(DEFAULT_ENCODER, 384, "other", (0, 2), **shape)).requires_grad_(False)  # type: ignore[arg-type]
     learn_to_read(adapter, lessons, load_encoder(DEFAULT_ENCODER), tmp_path, "shipped", 1, 0)
-    shipped = default_adapter()
+    shipped = shipped_adapter()
     keys, values, question = torch.randn(3, 5, 384).unbind()
     ours, theirs = (each.prior_scores(question, each.latents(keys, values)) for each in (adapter, shipped))
     assert torch.equal(ours, theirs) and adapter.question_updates.keys() == shipped.question_updates.keys()

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
-from kblam.models.pretrained import SHIPPED
+from kblam.models.shipped import SHIPPED
 from kblam.synthesis.facts import HELD_OUT_PROPERTIES, make_facts
 from kblam.synthesis.questions import ask_about, ask_two
 from kblam.training.lessons import Mixture

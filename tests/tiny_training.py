@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
-from kblam.models.pretrained import SHIPPED
+from kblam.models.shipped import SHIPPED
 from kblam.synthesis.dataset import read_dataset
 from kblam.synthesis.making import Recipe
 from kblam.synthesis.writing import synthesize

@@ -20,7 +20,7 @@ import torch
 from kblam import KnowledgeBase, Triple
 from kblam.answering.evidence import Reader, follow
 from kblam.measuring.clock import seconds
-from kblam.models.pretrained import default_adapter
+from kblam.models.shipped import shipped_adapter
 
 
 def change(base: KnowledgeBase, fact: Triple, reader: Reader, made: list[Reader | None]) -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     base = KnowledgeBase.from_file(options.knowledge)
-    reader = Reader(default_adapter(), base.snapshot(), base.encoder)
+    reader = Reader(shipped_adapter(), base.snapshot(), base.encoder)
     times, found = [], 0
     for number, fact in enumerate(random.Random(1).sample(base.triples, options.changes)):
         changed = replace(fact, value=f"new value {number}")

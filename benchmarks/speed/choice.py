@@ -16,7 +16,7 @@ import torch
 
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.evidence import Reader
-from kblam.models.pretrained import default_adapter
+from kblam.models.shipped import shipped_adapter
 
 
 def recall(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -29,7 +29,7 @@ def recall(left: torch.Tensor, right: torch.Tensor) -> float:
 @torch.no_grad()
 def chosen(base: KnowledgeBase, questions: list[str]) -> dict[str, Any]:
     """Compare the rows that the scans choose."""
-    adapter = default_adapter()
+    adapter = shipped_adapter()
     exact, coarse = (Reader(adapter, base.snapshot(), base.encoder, scan) for scan in ("exact", "int8"))
     reading = exact.read(questions)
     wanted, found = exact.scores(reading), coarse.scores(reading)

@@ -17,7 +17,8 @@ from kblam.knowledge import DEFAULT_ENCODER, Change, KnowledgeBase
 from kblam.knowledge.aside import check_replaceable
 from kblam.knowledge.files import FACT_SUFFIXES
 from kblam.knowledge.store.database import is_store
-from kblam.models.pretrained import DEFAULT_MODEL, DESCRIPTION, Enhancement, read_enhancement, save_enhanced
+from kblam.models.pretrained import DESCRIPTION, Enhancement, read_enhancement, save_enhanced
+from kblam.models.shipped import DEFAULT_MODEL
 
 __all__ = ["combine", "integrate", "main"]
 

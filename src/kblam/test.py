@@ -38,7 +38,7 @@ def versions() -> str:
 
 def weights() -> str:
     """The weights of the shipped model are the ones that were trained."""
-    from kblam.models.pretrained import default_hashes
+    from kblam.models.shipped import default_hashes
 
     hashes = default_hashes()
     changed = [name for name, (expected, actual) in hashes.items() if expected != actual]

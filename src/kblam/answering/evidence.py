@@ -1,7 +1,7 @@
 """What a question says about the rows before the model reads it: its embedding, the names in it, and whether the best
 row answers it.
 
-Shapes: n questions, M knowledge rows, D embedding width.
+Shapes: n questions, M knowledge rows, D embedding width, E width of what compares meanings (D if one encoder does both).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Reading:
     embedding: Tensor
     """(n, D)."""
     masked: Tensor
-    """(n, D) of length one: the questions with `it` in place of the names in them."""
+    """(n, E) of length one: the questions with `it` in place of the names in them."""
     mentions: tuple[tuple[Mention, ...], ...]
     """The names in each question."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
@@ -71,6 +71,7 @@ class Reader:
         self.snapshot = snapshot
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
+        self.meaning_encoder = adapter.meaning_encoder(encoder)
         self.names = Names(snapshot.triples)
         self._statements = Statements(self._encode_meaning)
         self.latents: Latents = read_rows(adapter, snapshot, scan)
@@ -89,10 +90,10 @@ class Reader:
         return torch.from_numpy(vectors).to(self.adapter.key_weight.device)
 
     def _encode_meaning(self, texts: Sequence[str]) -> Tensor:
-        """(n, D): questions and statements without names, in the encoder's language."""
+        """(n, E): questions and statements without names, in the encoder's language."""
         if self.adapter.config.english_encoder:
             texts = [in_english(text) for text in texts]
-        return self.encode(texts, self.question_encoder)
+        return self.encode(texts, self.meaning_encoder)
 
     def clauses(self, question: str) -> list[str]:
         """The questions inside a question: one for each fact that it asks for."""
@@ -135,7 +136,7 @@ class Reader:
     def _bonuses(
         self, questions: Sequence[str], named: Sequence[Sequence[int]], masked: Tensor
     ) -> tuple[tuple[Tensor, Tensor], ...]:
-        """For each question the rows named and what is added to their scores; masked (n, D)."""
+        """For each question the rows named and what is added to their scores; masked (n, E)."""
         bonus = self.adapter.name_bonus
         if bonus is None:
             return tuple((torch.empty(0, dtype=torch.long, device=masked.device), masked.new_empty(0)) for _ in named)
@@ -151,12 +152,15 @@ class Reader:
         return tuple(found)
 
     def _stated_scores(self, masked: Tensor, named: Sequence[Sequence[int]]) -> list[Tensor]:
-        """How well each question without its names (n, D) fits what the rows it names say without theirs, (rows,) each.
+        """How well each question without its names (n, E) fits what the rows it names say without theirs, (rows,) each.
 
         Beyond `MOST_STATED` rows of one question, the others fit as badly as the worst.
         """
         read = [list(rows[:MOST_STATED]) for rows in named]
-        stated = self._stated([row for rows in read for row in rows])
+        triples = [self.snapshot.triples[row] for rows in read for row in rows]
+        if not triples:
+            return [masked.new_empty(0) for _ in named]
+        stated = self._statements.embed([statement(triple.property, triple.value) for triple in triples])
         assert self.adapter.beta_key is not None
         scale, scores = self.adapter.beta_key[0], []
         for question, rows, vectors in zip(
@@ -166,13 +170,6 @@ class Reader:
             rest = len(rows) - len(found)
             scores.append(torch.cat([found, found.min().expand(rest)]) if rest else found)
         return scores
-
-    def _stated(self, rows: Sequence[int]) -> Tensor:
-        """(len(rows), D): what the rows say without the names of their entities."""
-        if not rows:
-            return torch.empty(0, self.adapter.config.encoder_width, device=self.adapter.key_weight.device)
-        triples = [self.snapshot.triples[row] for row in rows]
-        return self._statements.embed([statement(triple.property, triple.value) for triple in triples])
 
     def _prior(self, question: Tensor, rows: Sequence[int]) -> Tensor:
         """Prior scores of one question (D,) with some rows, (len(rows),)."""

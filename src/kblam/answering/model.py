@@ -24,7 +24,8 @@ from kblam.models.active import ActiveKnowledge, Every, Recorder
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.inject import inject
 from kblam.models.original import load_original
-from kblam.models.pretrained import Pretrained, default_adapter, load_pretrained, save_enhanced
+from kblam.models.pretrained import Pretrained, load_pretrained, save_enhanced
+from kblam.models.shipped import shipped_adapter
 
 __all__ = ["KBLaM"]
 
@@ -285,7 +286,7 @@ class KBLaM:
         encoders."""
         if self.adapter is not None and self.adapter.config.question_prior:
             return self.adapter
-        if (shipped := default_adapter()).config.encoder == snapshot.encoder_name:
+        if (shipped := shipped_adapter()).config.encoder == snapshot.encoder_name:
             return shipped
         shape = {"knowledge_layers": (0,), "heads": 1, "head_dim": 1, "value_head_dim": 1, "hidden_size": 1}
         return Adapter(AdapterConfig(snapshot.encoder_name or "", snapshot.width, self.name, **shape)).eval()  # type: ignore[arg-type]

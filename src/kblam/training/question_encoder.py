@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kblam.answering.gloss import in_english
 from kblam.answering.statements import statement
@@ -23,8 +24,11 @@ from kblam.training.questions import Practice
 
 __all__ = ["LowRankPlan", "averaged", "train_question_encoder"]
 
-TUNED = ("attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense")
-"""Linear layers of a BERT layer that get updates."""
+TUNED = (
+    *("attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense"),
+    *("attention.attn.q", "attention.attn.v", "attention.attn.o"),
+)
+"""Linear layers that get updates: of a BERT layer, and of an MPNet layer, which names three of them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class LowRankPlan:
 
     steps: int = 600
     batch: int = 32
-    """Questions a step with the entity's name in them, compared with the rows' keys and values as they are stored."""
+    """Questions a step with the entity's name in them, compared with the rows' keys and values as they are stored; none
+    for an encoder that made no keys."""
     masked: int = 128
     """Questions a step with `it` in place of the name, compared with statements that the encoder reads itself."""
     statements: int = 128
@@ -88,13 +93,12 @@ def train_question_encoder(
         weights = model.updated(updates)
 
         def read(texts: Sequence[str], weights: dict[str, Tensor] = weights) -> Tensor:
-            with _half_precision(model.network.device):
-                return model.vectors(texts, weights).float()
+            return _read(model, texts, weights)
 
         rows = _neighbours(by_theme, plan, draw)
-        loss = _stored_loss(read, practice, rows, scales, plan, draw) + _stated_loss(
-            read, practice, rows, scales, plan, draw
-        )
+        loss = _stated_loss(read, practice, rows, scales, plan, draw)
+        if plan.batch:
+            loss = loss + _stored_loss(read, practice, rows, scales, plan, draw)
         if definitions:
             loss = loss + _defined_loss(read, definitions, scales, plan, draw)
         optimizer.zero_grad()
@@ -153,6 +157,15 @@ def _defined_loss(
     pairs = list({name: text for text, name in draw.choices(definitions, k=plan.defined)}.items())
     asked, stated = read([text for _, text in pairs]), read([statement(name) for name, _ in pairs])
     return nn.functional.cross_entropy(scales[2] * asked @ stated.T, torch.arange(len(pairs)))
+
+
+def _read(model: SentenceModel, texts: Sequence[str], weights: dict[str, Tensor], together: int = 32) -> Tensor:
+    """(n, width) with gradients: texts of a length together, because a batch is as long as its longest."""
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    batches = [[texts[at] for at in order[start : start + together]] for start in range(0, len(order), together)]
+    with _half_precision(model.network.device), sdpa_kernel(SDPBackend.MATH):
+        read = torch.cat([model.vectors(batch, weights).float() for batch in batches])
+    return read[torch.tensor(order).argsort()]
 
 
 def _half_precision(device: torch.device) -> torch.autocast:

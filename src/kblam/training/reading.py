@@ -18,7 +18,7 @@ from kblam.knowledge import Encoder, KnowledgeBase
 from kblam.knowledge.encoders import LocalEncoder
 from kblam.knowledge.sentence_model import Updates, load_sentence_model
 from kblam.models.adapter import Adapter
-from kblam.models.pretrained import default_adapter
+from kblam.models.shipped import shipped_adapter
 from kblam.training.embedding import embed_texts
 from kblam.training.lessons import Lessons
 from kblam.training.prior import train_prior
@@ -63,7 +63,7 @@ def learn_to_read(
 
 
 def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
-    shipped = default_adapter()
+    shipped = shipped_adapter()
     if shipped.config.encoder != encoder.name:
         raise InputError(
             f"the shipped adapter reads questions by {shipped.config.encoder}, not by {encoder.name}: "

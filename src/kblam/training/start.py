@@ -14,7 +14,8 @@ from kblam.errors import InputError, ModelError
 from kblam.knowledge.encoders import DEFAULT_ENCODER
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
-from kblam.models.pretrained import DEFAULT_MODEL, load_pretrained
+from kblam.models.pretrained import load_pretrained
+from kblam.models.shipped import DEFAULT_MODEL
 from kblam.training.data import TrainingData
 from kblam.training.options import Options
 
