@@ -69,7 +69,7 @@ def test_every_row_has_a_name_a_known_kind_questions_and_a_theme() -> None:
     for row in rows():
         assert len(row) == 4 and all(cell and cell == cell.strip() for cell in row), row
         assert row[1] in KINDS or row[1] in MORE_KINDS, row
-        assert len(row[2].split(";")) >= 5, row
+        assert len(row[2].split(";")) >= 4, row
     assert all(question.count("{") == question.count("{e}") == 1 for _, question in paraphrases())
 
 
@@ -82,7 +82,7 @@ def test_names_and_questions_are_unique() -> None:
 
 def test_themes_are_broad() -> None:
     themes = Counter(row[3] for row in rows())
-    assert len(themes) >= 25 and min(themes.values()) >= 10
+    assert len(themes) >= 1500 and min(themes.values()) >= 7
 
 
 def test_related_words_are_found() -> None:
@@ -122,9 +122,9 @@ def test_new_kinds_hide_no_old_one() -> None:
 
 @pytest.mark.parametrize("table", [CHINESE_PROPERTIES, JAPANESE_PROPERTIES], ids=["Chinese", "Japanese"])
 def test_properties_in_other_scripts_are_asked_about_without_their_words(table: tuple[Property, ...]) -> None:
-    assert len(table) > 100 and len({item.name for item in table}) == len(table)
+    assert len(table) > 1500 and len({item.name for item in table}) == len(table)
     themes = Counter(item.theme for item in table)
-    assert len(themes) == 9 and min(themes.values()) >= 12
+    assert len(themes) > 100 and min(themes.values()) >= 8
     for item in table:
         assert item.kind in KINDS or item.kind in MORE_KINDS, item
         assert all(question.count("{e}") == 1 for question in item.paraphrases), item

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_training import WordsEncoder, tiny_options, vector_training
+from torch import Tensor
 
 import kblam.training.reading
 from kblam.errors import InputError
@@ -18,7 +19,7 @@ from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.shipped import shipped_adapter
 from kblam.training.lessons import Lessons
 from kblam.training.options import Options
-from kblam.training.question_encoder import LowRankPlan, _stated_loss, averaged, train_question_encoder
+from kblam.training.question_encoder import LowRankPlan, _read, _stated_loss, averaged, train_question_encoder
 from kblam.training.questions import make_practice
 from kblam.training.reading import MASKED_SHARES, calibrate_names, learn_to_read
 from kblam.training.run import train
@@ -96,3 +97,20 @@ def test_the_encoder_learns_from_the_english_that_it_will_read(english: bool) ->
     plan = LowRankPlan(paraphrased=0.0, unvalued=1.0, english=english)
     _stated_loss(encode, practice, [0], torch.ones(3), plan, random.Random(0))
     assert ("the phone number of it" in read) == english and ("the 电话 of it" in read) != english
+
+
+def test_texts_are_read_by_length_with_the_results_and_gradients_of_one_batch() -> None:
+    model = load_sentence_model("all-MiniLM-L6-v2")
+    name = "encoder.layer.5.intermediate.dense"
+    down, up = torch.randn(2, 384) / 20, torch.randn(1536, 2, requires_grad=True)
+    texts = ["a capital", "what is the long name of it, and why?", "it", "the end of the day", "one two three"] * 3
+
+    def outcome(read: Tensor) -> tuple[Tensor, Tensor]:
+        (gradient,) = torch.autograd.grad(read.square().mul(torch.arange(384)).sum(), up)
+        return read, gradient
+
+    with torch.autocast("cpu", torch.bfloat16):
+        whole = outcome(model.vectors(texts, model.updated({name: (down, up)})).float())
+    parts = outcome(_read(model, texts, model.updated({name: (down, up)}), together=4))
+    for part, expected in zip(parts, whole, strict=True):
+        assert torch.nn.functional.cosine_similarity(part.flatten(), expected.flatten(), dim=0) > 0.999

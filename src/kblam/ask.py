@@ -34,7 +34,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="default",
         metavar="NAME",
-        help="default (the model that ships), a directory that integrate wrote, or a Hugging Face folder or hub name",
+        help="default or default-large (which ship), a directory that integrate wrote, or a Hugging Face folder or hub name",
     )
     parser.add_argument(
         "--kb", metavar="FILE", help="facts (a file or a store) to answer from, beside those that the model has"

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("names", nargs="+", metavar="NAME", help="which, in the order of the report; or all")
-    add("--model", default="default", help="a directory, a hub id, or the model that ships (default)")
+    add("--model", default="default", help="a directory, a hub id, default or default-large, which ship (default)")
     add("--sizes", type=int, nargs="+", default=[100, 1000, 10_000], metavar="N", help="numbers of facts (100 1000 10000)")  # fmt: skip
     add("--questions", type=int, default=40, metavar="N", help="most of each kind, size and seed (40)")  # fmt: skip
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="each makes other facts (0 1 2)")  # fmt: skip

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--model",
         default=DEFAULT_MODEL,
         metavar="NAME",
-        help="default (the model that ships), a directory that integrate wrote, or a Hugging Face folder or hub name",
+        help="default or default-large (which ship), a directory that integrate wrote, or a Hugging Face folder or hub name",
     )
     parser.add_argument(
         "--kb", required=True, metavar="FILE", help="vectors (.npy or a directory) or facts (.json, .jsonl, .csv)"

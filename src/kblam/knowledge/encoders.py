@@ -73,18 +73,21 @@ class LocalEncoder:
         """Return (n, width) float32; `progress` shows a bar on the terminal when the texts are many."""
         return self._model().encode(texts, progress)
 
-    def tuned(self, updates: Updates) -> LocalEncoder:
-        """Return an encoder with low-rank updates added to this one's weights (see `SentenceModel.tuned`)."""
+    def tuned(self, updates: Updates, half: bool = False) -> LocalEncoder:
+        """Return an encoder with low-rank updates added to this one's weights (see `SentenceModel.tuned`).
+
+        half: of an encoder that nothing else will use, in half precision.
+        """
         encoder = LocalEncoder(self.name)
-        encoder._own = self._model().tuned(updates)
+        encoder._own = self._model(keep=not half).tuned(updates, half)
         return encoder
 
-    def _model(self) -> SentenceModel:
+    def _model(self, keep: bool = True) -> SentenceModel:
         if self._own is not None:
             return self._own
         from kblam.knowledge.sentence_model import load_sentence_model  # brings in torch and transformers
 
-        return load_sentence_model(self.name)
+        return load_sentence_model(self.name, keep)
 
 
 def load_encoder(name: str, *, endpoint_url: str | None = None, deployment: str | None = None) -> Encoder:

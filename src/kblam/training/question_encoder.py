@@ -17,10 +17,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from kblam.answering.gloss import in_english
 from kblam.answering.statements import statement
 from kblam.knowledge import Triple
-from kblam.knowledge.sentence_model import SentenceModel, Updates
-from kblam.synthesis.properties import PROPERTIES
+from kblam.knowledge.sentence_model import SentenceModel, Updates, multiplies_bfloat16
+from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, PROPERTIES
 from kblam.synthesis.questions import ask_about
 from kblam.training.questions import Practice
+from kblam.training.teacher import Teacher
 
 __all__ = ["LowRankPlan", "averaged", "train_question_encoder"]
 
@@ -71,11 +72,12 @@ def train_question_encoder(
     report: Callable[[int, float], None],
     definitions: Sequence[tuple[str, str]] = (),
     start: Updates | None = None,
+    teacher: Teacher | None = None,
 ) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:
     """Fit updates by contrast: the right row against the rows of other entities and against its own siblings.
 
     definitions: questions about `it`, and the name of what they ask for; they teach what names mean. start: updates to go on
-    from, in place of none.
+    from, in place of none. teacher: a larger encoder that says how well questions fit statements.
     Returns the updates by layer name, and the weights of key similarity, value similarity and masked similarity (3,).
     """
     torch.manual_seed(plan.seed)
@@ -96,7 +98,7 @@ def train_question_encoder(
             return _read(model, texts, weights)
 
         rows = _neighbours(by_theme, plan, draw)
-        loss = _stated_loss(read, practice, rows, scales, plan, draw)
+        loss = _stated_loss(read, practice, rows, scales, plan, draw, teacher)
         if plan.batch:
             loss = loss + _stored_loss(read, practice, rows, scales, plan, draw)
         if definitions:
@@ -137,7 +139,13 @@ def _stored_loss(
 
 
 def _stated_loss(
-    read: Read, practice: Practice, rows: list[int], scales: Tensor, plan: LowRankPlan, draw: random.Random
+    read: Read,
+    practice: Practice,
+    rows: list[int],
+    scales: Tensor,
+    plan: LowRankPlan,
+    draw: random.Random,
+    teacher: Teacher | None = None,
 ) -> Tensor:
     """Questions without the name, against what the rows say without it; a row for each property."""
     facts = list({practice.facts[row].property: practice.facts[row] for row in draw.sample(rows, len(rows))}.values())
@@ -147,7 +155,8 @@ def _stated_loss(
     stated = [statement(fact.property, "" if draw.random() < plan.unvalued else fact.value) for fact in facts]
     if plan.english:
         asked, stated = [in_english(text) for text in asked], [in_english(text) for text in stated]
-    return nn.functional.cross_entropy(scales[2] * read(asked) @ read(stated).T, right)
+    scores = scales[2] * read(asked) @ read(stated).T
+    return nn.functional.cross_entropy(scores, right) if teacher is None else teacher.loss(scores, right, asked, stated)
 
 
 def _defined_loss(
@@ -171,16 +180,16 @@ def _read(model: SentenceModel, texts: Sequence[str], weights: dict[str, Tensor]
 def _half_precision(device: torch.device) -> torch.autocast:
     """bfloat16 inside the encoder where the processor multiplies it: a step takes little more than half the time there,
     and its gradient points the same way (cosine 1.000)."""
-    quick = device.type == "cuda" or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return torch.autocast(device.type, torch.bfloat16, enabled=quick)
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
 
 
 def _by_theme(practice: Practice) -> list[list[list[int]]]:
-    """The rows of each entity, by what kind of thing it is."""
-    theme_of = {item.name: item.theme for item in PROPERTIES}
-    themes: dict[str, list[list[int]]] = {}
+    """The rows of each entity, by what kind of thing it is and the language of its properties."""
+    tables = enumerate((PROPERTIES, CHINESE_PROPERTIES, JAPANESE_PROPERTIES))
+    theme_of = {item.name: (language, item.theme) for language, table in tables for item in table}
+    themes: dict[tuple[int, str] | None, list[list[int]]] = {}
     for group in practice.by_entity():
-        themes.setdefault(theme_of.get(practice.facts[group[0]].property, ""), []).append(group)
+        themes.setdefault(theme_of.get(practice.facts[group[0]].property), []).append(group)
     return list(themes.values())
 
 
