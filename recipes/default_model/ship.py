@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from train_base import new_model
 from train_reading import CALIBRATION_THEMES
 from transformers import PreTrainedTokenizerFast
@@ -18,15 +19,14 @@ from transformers import PreTrainedTokenizerFast
 from kblam.evaluation.suite import choose_questions
 from kblam.knowledge import load_encoder
 from kblam.models.adapter import Adapter
+from kblam.models.shipped import SHIPPED
 from kblam.synthesis.facts import make_facts, split_properties
 from kblam.synthesis.making import Recipe, add_questions, with_aliases
 from kblam.synthesis.properties import Property
 from kblam.training.prior import calibrate_refusal
 from kblam.training.questions import Exam, make_exam
 
-HERE = Path(__file__).parent
-RUNS = HERE / "runs"
-SHIPPED = HERE.parent.parent / "src" / "kblam" / "default"
+RUNS = Path(__file__).parent / "runs"
 
 
 READING = ("beta_", "question_", "name_bonus")
@@ -46,15 +46,24 @@ def joined_adapter() -> Adapter:
     with torch.no_grad():
         adapter.query_weight[0] *= RETRIEVAL_SHARE
     chance, truth = calibrate_refusal(adapter, [mixed_exam(), dataset_exam()], load_encoder("all-MiniLM-L6-v2"))
-    adapter.provenance = {
-        **adapter.provenance,
-        **reading.provenance,
-        "refusal_measured": {
-            "answerable accepted": round((chance[truth == 1] > 0.5).float().mean().item(), 4),
-            "unanswerable refused": round((chance[truth == 0] <= 0.5).float().mean().item(), 4),
-        },
-    }
+    measured = {"refusal_measured": refusal_measured(chance, truth)}
+    adapter.provenance = {**adapter.provenance, **reading.provenance, **measured}
     return adapter
+
+
+def refusal_measured(chance: Tensor, truth: Tensor) -> dict[str, float]:
+    """Both halves of balanced accuracy, of confidences and whether there was an answer (n,)."""
+    return {
+        "answerable accepted": round((chance[truth == 1] > 0.5).float().mean().item(), 4),
+        "unanswerable refused": round((chance[truth == 0] <= 0.5).float().mean().item(), 4),
+    }
+
+
+def write_hashes() -> None:
+    """Write the hashes of all weights that ship, which `python -m kblam.test` checks."""
+    weights = sorted(path.relative_to(SHIPPED).as_posix() for path in SHIPPED.rglob("*.safetensors"))
+    hashes = {name: hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() for name in weights}
+    (SHIPPED / "sha256.json").write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
 
 
 def properties(strange: bool) -> list[Property]:
@@ -89,7 +98,7 @@ def dataset_exam() -> Exam:
 
 
 def main() -> None:
-    """Copy base, tokenizer and adapter, and write the hashes that `python -m kblam.test` checks."""
+    """Copy base, tokenizer and adapter, and write the hashes."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     tokenizer = PreTrainedTokenizerFast.from_pretrained(RUNS / "tokenizer")
     model = new_model(tokenizer)
@@ -98,9 +107,7 @@ def main() -> None:
     model.to(torch.bfloat16).save_pretrained(SHIPPED / "base")
     tokenizer.save_pretrained(SHIPPED / "base")
     joined_adapter().save(SHIPPED / "adapter")
-    weights = sorted(path.relative_to(SHIPPED).as_posix() for path in SHIPPED.rglob("*.safetensors"))
-    hashes = {name: hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() for name in weights}
-    (SHIPPED / "sha256.json").write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
+    write_hashes()
 
 
 if __name__ == "__main__":

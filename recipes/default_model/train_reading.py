@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ import torch
 
 from kblam.answering.evidence import Reader
 from kblam.knowledge import KnowledgeBase, load_encoder
+from kblam.knowledge.encoders import LocalEncoder
+from kblam.knowledge.packaged import LARGER_ENCODER
 from kblam.knowledge.sentence_model import Updates, load_sentence_model
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.tensor_files import read_updates, save_updates
@@ -28,6 +31,7 @@ from kblam.synthesis.questions import paraphrased_question
 from kblam.training.prior import train_prior
 from kblam.training.question_encoder import LowRankPlan, averaged, train_question_encoder
 from kblam.training.questions import Practice, make_practice
+from kblam.training.teacher import Teacher
 
 RUNS = Path(__file__).parent / "runs"
 SHAPE = {"heads": 4, "head_dim": 64, "value_head_dim": 64, "hidden_size": 256}
@@ -47,13 +51,13 @@ def practice(facts: int, seed: int) -> Practice:
     """Facts about the properties that may be seen, and a question about each; made once."""
     if not (RUNS / "practice.pt").exists():
         seen = [item for item in split_properties(held_out=False) if item.theme not in CALIBRATION_THEMES]
-        made = make_facts(facts, seed + 1, properties=seen, other_scripts=0.04)
+        made = make_facts(facts, seed + 1, properties=seen, other_scripts=0.12)
         made = [fact for fact in made if fact.property not in HELD_OUT]
         make_practice(made, load_encoder(ENCODER), seed).save(RUNS / "practice.pt")
     return Practice.load(RUNS / "practice.pt")
 
 
-def train_run(plan: LowRankPlan, start: Updates | None = None) -> Updates:
+def train_run(plan: LowRankPlan, start: Updates | None = None, teacher: Teacher | None = None) -> Updates:
     """One run, on one core, unless it is there already; its losses go to `runs/run_SEED.jsonl`."""
     torch.set_num_threads(1)
     path = RUNS / f"run_{plan.seed}.safetensors"
@@ -61,6 +65,15 @@ def train_run(plan: LowRankPlan, start: Updates | None = None) -> Updates:
         return read_updates(path)
     rows = (RUNS / "definitions.tsv").read_text(encoding="utf-8").splitlines()
     definitions = [(text, name) for text, _, name in (row.partition("\t") for row in rows)]
+    known, model = Practice.load(RUNS / "practice.pt"), load_sentence_model(ENCODER)
+    asked = definitions if plan.defined else ()
+    updates, _ = train_question_encoder(model, known, plan, log_losses(path), asked, start, teacher)
+    save_updates(path, updates)
+    return updates
+
+
+def log_losses(path: Path) -> Callable[[int, float], None]:
+    """What takes the losses of a run and writes their means beside what the run will write."""
     losses: list[float] = []
     log = path.with_suffix(".jsonl")
     log.unlink(missing_ok=True)
@@ -71,10 +84,14 @@ def train_run(plan: LowRankPlan, start: Updates | None = None) -> Updates:
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, "loss": round(sum(losses[-50:]) / 50, 4)}) + "\n")
 
-    known, model = Practice.load(RUNS / "practice.pt"), load_sentence_model(ENCODER)
-    updates, _ = train_question_encoder(model, known, plan, report, definitions if plan.defined else (), start)
-    save_updates(path, updates)
-    return updates
+    return report
+
+
+def larger_encoder() -> Teacher:
+    """What train_larger.py made, as a teacher."""
+    encoder = load_encoder(LARGER_ENCODER)
+    assert isinstance(encoder, LocalEncoder)
+    return Teacher(encoder.tuned(read_updates(RUNS / "larger.safetensors"), half=True), scale=18.0)
 
 
 def with_maps(updates: Updates, known: Practice, steps: int) -> Adapter:
@@ -103,10 +120,10 @@ def top_1_on_new_themes(adapter: Adapter) -> float:
 def main() -> None:
     """The whole run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--facts", type=int, default=24_000)
+    parser.add_argument("--facts", type=int, default=60_000)
     parser.add_argument("--steps", type=int, default=1400, help="of the encoder's updates, in each run")
     parser.add_argument("--map-steps", type=int, default=400)
-    parser.add_argument("--last-steps", type=int, default=850, help="of the run that goes on from the mean of these")
+    parser.add_argument("--last-steps", type=int, default=3000, help="of the run that goes on from the mean of these")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="a run each, side by side")
     options = parser.parse_args()
     RUNS.mkdir(exist_ok=True)
@@ -116,7 +133,7 @@ def main() -> None:
             train_run, [LowRankPlan(steps=options.steps, seed=seed, english=True, masked=64) for seed in options.seeds]
         )
     last = LowRankPlan(steps=options.last_steps, seed=max(options.seeds) + 1, english=True, defined=0, rate=5e-4)
-    adapter = with_maps(train_run(last, averaged(runs)), known, options.map_steps)
+    adapter = with_maps(train_run(last, averaged(runs), larger_encoder()), known, options.map_steps)
     measured = {"paraphrased top-1 on new themes": round(top_1_on_new_themes(adapter), 4)}
     adapter.provenance = {"reading": vars(options), "reading_measured": measured}
     adapter.save(RUNS / "reading")
