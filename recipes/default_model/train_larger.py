@@ -16,7 +16,7 @@ from ship import dataset_exam, mixed_exam, refusal_measured, write_hashes
 from train_reading import RUNS, log_losses, practice, top_1_on_new_themes
 
 from kblam.knowledge import load_encoder
-from kblam.knowledge.packaged import LARGER_ENCODER
+from kblam.knowledge.encoders import LARGER_ENCODER
 from kblam.knowledge.sentence_model import Updates, load_sentence_model
 from kblam.models.shipped import save_larger_reading, shipped_adapter
 from kblam.models.tensor_files import read_updates, save_updates

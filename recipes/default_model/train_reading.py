@@ -20,8 +20,7 @@ import torch
 
 from kblam.answering.evidence import Reader
 from kblam.knowledge import KnowledgeBase, load_encoder
-from kblam.knowledge.encoders import LocalEncoder
-from kblam.knowledge.packaged import LARGER_ENCODER
+from kblam.knowledge.encoders import LARGER_ENCODER, LocalEncoder
 from kblam.knowledge.sentence_model import Updates, load_sentence_model
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.tensor_files import read_updates, save_updates
@@ -91,7 +90,7 @@ def larger_encoder() -> Teacher:
     """What train_larger.py made, as a teacher."""
     encoder = load_encoder(LARGER_ENCODER)
     assert isinstance(encoder, LocalEncoder)
-    return Teacher(encoder.tuned(read_updates(RUNS / "larger.safetensors"), half=True), scale=18.0)
+    return Teacher(encoder.tuned(read_updates(RUNS / "larger.safetensors", needed=True), alone=True), scale=18.0)
 
 
 def with_maps(updates: Updates, known: Practice, steps: int) -> Adapter:
@@ -127,13 +126,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="a run each, side by side")
     options = parser.parse_args()
     RUNS.mkdir(exist_ok=True)
-    known = practice(options.facts, 0)
+    known, teacher = practice(options.facts, 0), larger_encoder()
     with multiprocessing.get_context("spawn").Pool(len(options.seeds)) as pool:
         runs = pool.map(
             train_run, [LowRankPlan(steps=options.steps, seed=seed, english=True, masked=64) for seed in options.seeds]
         )
     last = LowRankPlan(steps=options.last_steps, seed=max(options.seeds) + 1, english=True, defined=0, rate=5e-4)
-    adapter = with_maps(train_run(last, averaged(runs), larger_encoder()), known, options.map_steps)
+    adapter = with_maps(train_run(last, averaged(runs), teacher), known, options.map_steps)
     measured = {"paraphrased top-1 on new themes": round(top_1_on_new_themes(adapter), 4)}
     adapter.provenance = {"reading": vars(options), "reading_measured": measured}
     adapter.save(RUNS / "reading")

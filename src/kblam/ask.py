@@ -64,9 +64,13 @@ def open_model(reference: str, kb: str | None, scan: Scan) -> KBLaM:
     """
     from kblam import KBLaM
     from kblam.integrate import combine
-    from kblam.models.pretrained import read_enhancement
+    from kblam.models.pretrained import find_meaning_encoder, read_enhancement
 
-    knowledge = None if kb is None else combine(read_enhancement(reference), kb)[0]
+    knowledge = None
+    if kb is not None:
+        enhancement = read_enhancement(reference)
+        find_meaning_encoder(enhancement.adapter)
+        knowledge = combine(enhancement, kb)[0]
     model = KBLaM.from_pretrained(reference)
     if knowledge is None:
         knowledge = model.knowledge

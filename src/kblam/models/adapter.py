@@ -7,6 +7,7 @@ value, D embedding width, N key outputs of all layers together.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,6 +51,7 @@ EVIDENCE = (
 """What speaks for the best row: its prior score; what the question names; and how well the question fits what the row says
 when the entity is masked on both sides, so that only property and value count."""
 _UNCALIBRATED = (0.5, *[0.0] * (len(EVIDENCE) - 1))
+_tuning = threading.Lock()
 _BLOCK = 1 << 16
 """Rows whose statistics are computed at once, so that a large knowledge base needs no second copy of itself."""
 
@@ -247,9 +249,10 @@ class Adapter(nn.Module):
     def _tuned(self, use: str, encoder: Encoder, updates: Updates) -> Encoder:
         if not updates or not isinstance(encoder, LocalEncoder):
             return encoder
-        if (use, encoder.name) not in self._tuned_encoders:
-            self._tuned_encoders[use, encoder.name] = encoder.tuned(updates, half=use == "meaning")
-        return self._tuned_encoders[use, encoder.name]
+        with _tuning:
+            if (use, encoder.name) not in self._tuned_encoders:
+                self._tuned_encoders[use, encoder.name] = encoder.tuned(updates, alone=use == "meaning")
+            return self._tuned_encoders[use, encoder.name]
 
     def weigh(self, for_keys: Tensor, for_values: Tensor) -> tuple[Tensor, Tensor]:
         """What `read_question` gives, or the similarities with it, as the first knowledge layer counts them."""
@@ -302,5 +305,6 @@ class Adapter(nn.Module):
             )
         adapter.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         adapter.question_updates = read_updates(directory / QUESTION_FILE)
-        adapter.meaning_updates = read_updates(directory / MEANING_FILE)
+        if adapter.config.meaning_encoder is not None:
+            adapter.meaning_updates = read_updates(directory / MEANING_FILE, needed=True)
         return adapter.requires_grad_(False).eval()

@@ -3,7 +3,7 @@
 enhanced_model/
     kblam.json            format, version, base model, provenance
     adapter.json          the adapter's config            } absent for a model that has no trained adapter
-    adapter.safetensors   the adapter's weights           }
+    *.safetensors         its weights, updates of encoders}
     knowledge/            a store of facts, with its history (see kblam.knowledge.store)
 """
 
@@ -24,10 +24,11 @@ from transformers.utils import logging
 from kblam.errors import ModelError
 from kblam.knowledge import Change, KnowledgeBase
 from kblam.knowledge.aside import replace_directory
+from kblam.knowledge.sentence_model import encoder_folder
 from kblam.knowledge.store.store import StoredKnowledge, write_store
 from kblam.models.adapter import Adapter
 from kblam.models.quantised import QUANTISED, keep_gradients, quantisation
-from kblam.models.shipped import DEFAULT_MODEL, SHIPPED, SHIPPED_MODELS, shipped_adapter
+from kblam.models.shipped import DEFAULT_MODEL, LARGE_MODEL, SHIPPED, SHIPPED_MODELS, shipped_adapter
 from kblam.version import __version__
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "PRECISIONS",
     "Enhancement",
     "Pretrained",
+    "find_meaning_encoder",
     "is_enhanced",
     "load_pretrained",
     "read_enhancement",
@@ -59,6 +61,12 @@ class Pretrained:
     adapter: Adapter | None
     knowledge: KnowledgeBase | None
 
+    @property
+    def name(self) -> str:
+        """What answers say they are from: the base model, or the shipped model with the larger reading."""
+        large = self.adapter is not None and self.adapter.config.meaning_encoder is not None
+        return LARGE_MODEL if large and self.base_model == DEFAULT_MODEL else self.base_model
+
 
 @dataclass(frozen=True)
 class Enhancement:
@@ -78,20 +86,24 @@ def is_enhanced(reference: str) -> bool:
 def load_pretrained(reference: str = DEFAULT_MODEL, precision: str = "auto") -> Pretrained:
     """Load `default`, `default-large`, an enhanced model directory, a Hugging Face model directory, or a model from the hub.
 
-    precision: one of PRECISIONS, of the base. Raises ModelError when it is none of these, damaged, or of a newer format.
+    precision: one of PRECISIONS, of the base. Raises ModelError when it is none of these, damaged, or of a newer format,
+    EncoderError when an encoder that it reads questions with is missing.
     """
     if reference in SHIPPED_MODELS:
+        adapter = shipped_adapter(reference)
+        find_meaning_encoder(adapter)
         base, tokenizer = _load_base(DEFAULT_MODEL, precision)
-        return Pretrained(DEFAULT_MODEL, base, tokenizer, shipped_adapter(reference), None)
+        return Pretrained(DEFAULT_MODEL, base, tokenizer, adapter, None)
     path = Path(reference)
     if not is_enhanced(reference):
         _check_model_folder(path)
         base, tokenizer = _load_base(reference, precision)
         return Pretrained(reference, base, tokenizer, None, None)
     about = _read_description(path / DESCRIPTION)
+    own = Adapter.load(path) if about["adapter"] else None
+    find_meaning_encoder(own)
     base, tokenizer = _load_base(about["base_model"], precision)
-    adapter = Adapter.load(path) if about["adapter"] else None
-    return Pretrained(about["base_model"], base, tokenizer, adapter, KnowledgeBase.open(path / "knowledge"))
+    return Pretrained(about["base_model"], base, tokenizer, own, KnowledgeBase.open(path / "knowledge"))
 
 
 def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
@@ -114,6 +126,12 @@ def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
     except Exception as error:  # transformers and the hub raise many kinds
         raise ModelError(_why_not(reference, local, error)) from error
     return Enhancement(str(path.resolve()) if local else reference, None, None)
+
+
+def find_meaning_encoder(adapter: Adapter | None) -> None:
+    """Raise EncoderError now, not at the first question, if the encoder that an adapter compares meanings with is missing."""
+    if adapter is not None and adapter.config.meaning_encoder is not None:
+        encoder_folder(adapter.config.meaning_encoder)
 
 
 def _check_model_folder(path: Path) -> None:

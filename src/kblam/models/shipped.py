@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from kblam.errors import ModelError
 from kblam.knowledge.aside import replace_file
 from kblam.models.adapter import MEANING_FILE, Adapter
 from kblam.models.tensor_files import read_updates, save_updates
@@ -41,12 +42,15 @@ def shipped_adapter(name: str = DEFAULT_MODEL) -> Adapter:
     if name != LARGE_MODEL:
         return adapter
     folder = SHIPPED / "large"
-    about: dict[str, Any] = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-    adapter.config = replace(adapter.config, meaning_encoder=about["meaning_encoder"])
-    adapter.meaning_updates = read_updates(folder / MEANING_FILE)
-    for tensor in _CALIBRATED:
-        getattr(adapter, tensor).copy_(torch.tensor(about[tensor]))
-    adapter.provenance = {**adapter.provenance, **about["provenance"]}
+    try:
+        about: dict[str, Any] = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        adapter.config = replace(adapter.config, meaning_encoder=str(about["meaning_encoder"]))
+        for tensor in _CALIBRATED:
+            getattr(adapter, tensor).copy_(torch.tensor(about[tensor]))
+        adapter.provenance = {**adapter.provenance, **about["provenance"]}
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"{folder / _ABOUT} cannot be used ({error}): install kblam again") from error
+    adapter.meaning_updates = read_updates(folder / MEANING_FILE, needed=True)
     return adapter
 
 

@@ -20,7 +20,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except FileNotFoundError:
         raise ModelError(
-            f"{path} is missing; an adapter is a folder with adapter.json and adapter.safetensors."
+            f"{path} is missing; an adapter is a folder with adapter.json and all its .safetensors files."
         ) from None
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path} is damaged or cut short ({error}); copy it again.") from error
@@ -41,11 +41,12 @@ def save_updates(path: Path, updates: Updates) -> None:
     aside.replace(path)
 
 
-def read_updates(path: Path) -> Updates:
-    """Read what `save_updates` wrote; no updates where there is no file."""
-    if not path.exists():
+def read_updates(path: Path, needed: bool = False) -> Updates:
+    """Read what `save_updates` wrote; no updates where there is no file, unless it is needed."""
+    if not needed and not path.exists():
         return {}
-    tensors = {name: tensor.float() for name, tensor in read_tensors(path).items()}
+    # Copies, because Windows replaces no file that is mapped into memory.
+    tensors = {name: tensor.float().clone() for name, tensor in read_tensors(path).items()}
     names = [name.removesuffix(".down") for name in tensors if name.endswith(".down")]
     if {f"{name}.{part}" for name in names for part in ("down", "up")} != tensors.keys():
         raise ModelError(f"{path} holds something else than pairs of low-rank updates; save the adapter again.")

@@ -69,7 +69,8 @@ def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
             f"the shipped adapter reads questions by {shipped.config.encoder}, not by {encoder.name}: "
             "use --prior encoder or --prior maps"
         )
-    adapter.question_updates = shipped.question_updates
+    adapter.question_updates, adapter.meaning_updates = shipped.question_updates, {}
+    adapter.config = replace(adapter.config, meaning_encoder=None)
     theirs = shipped.state_dict()
     with torch.no_grad():
         for name, tensor in adapter.state_dict().items():
