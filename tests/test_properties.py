@@ -108,6 +108,15 @@ def test_nothing_comes_from_the_evaluation() -> None:
     assert [question for _, question in paraphrases() if question in questions] == []
 
 
+@pytest.mark.parametrize("table", [CHINESE_PROPERTIES, JAPANESE_PROPERTIES], ids=["Chinese", "Japanese"])
+def test_nothing_in_other_scripts_is_named_as_in_the_evaluation(table: tuple[Property, ...]) -> None:
+    lines = (EVALUATION / "cjk_facts.tsv").read_text(encoding="utf-8").splitlines()
+    evaluated = {name for _, name, *_ in (line.split("\t") for line in lines) if len(name) > 1}
+    assert len(evaluated) > 25
+    themed = [item.name for item in table if item.theme != "anything"]
+    assert [name for name in themed if any(word in name for word in evaluated)] == []
+
+
 @pytest.mark.parametrize("kind", sorted(MORE_KINDS))
 def test_kinds_make_short_and_varied_values_that_repeat_with_the_seed(kind: str) -> None:
     values = [MORE_KINDS[kind](random.Random(seed)) for seed in range(60)]
