@@ -223,6 +223,15 @@ def test_question_updates_are_kept_and_change_questions_only(tmp_path: Path) -> 
     assert Adapter.load(tmp_path).question_updates == {}
 
 
+def test_files_are_there_for_all_who_may_read_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"x")
+    adapter = tiny_adapter(tiny_model())
+    adapter.question_updates = {"layer": (torch.zeros(2, 3), torch.zeros(3, 2))}
+    adapter.save(tmp_path)
+    modes = {path.name: path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 4 and len(set(modes.values())) == 1, modes
+
+
 def test_question_updates_for_another_encoder_are_refused() -> None:
     adapter = tiny_adapter(tiny_model())
     for name, shape in (("no.such.layer", 384), ("encoder.layer.0.attention.self.query", 100)):

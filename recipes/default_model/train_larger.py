@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from typing import Any
 
 import torch
 from ship import dataset_exam, mixed_exam, refusal_measured, write_hashes
@@ -40,7 +41,7 @@ def train_larger(facts: int, steps: int) -> Updates:
     return updates
 
 
-def ship(updates: Updates) -> None:
+def ship(updates: Updates, how: dict[str, Any]) -> None:
     """Fit what decides about answers to this reading, and write it beside the shipped adapter."""
     adapter = shipped_adapter()
     adapter.config = replace(adapter.config, meaning_encoder=LARGER_ENCODER)
@@ -54,7 +55,7 @@ def ship(updates: Updates) -> None:
             **refusal_measured(*outcome),
         }
     }
-    save_larger_reading(adapter, measured)
+    save_larger_reading(adapter, {"larger_reading": how, **measured})
     write_hashes()
     print(measured)
 
@@ -68,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     updates = train_larger(options.facts, options.steps)
     if options.ship:
-        ship(updates)
+        ship(updates, vars(options))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -36,7 +35,7 @@ from kblam.models.anatomy import (
 )
 from kblam.models.low_rank import LowRankQuery
 from kblam.models.slots import ValueSlots
-from kblam.models.tensor_files import read_tensors, read_updates, save_updates
+from kblam.models.tensor_files import read_tensors, read_updates, save_updates, write_tensors
 
 __all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
@@ -279,7 +278,7 @@ class Adapter(nn.Module):
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         record = {"format_version": FORMAT_VERSION, "config": asdict(self.config), "provenance": self.provenance}
         weights, description = (directory / f"{name}.part" for name in (WEIGHTS_FILE, CONFIG_FILE))
-        save_file(tensors, weights)
+        write_tensors(weights, tensors)
         description.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         save_updates(directory / QUESTION_FILE, self.question_updates)
         save_updates(directory / MEANING_FILE, self.meaning_updates)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from kblam.errors import ModelError
 from kblam.knowledge.sentence_model import Updates
 
-__all__ = ["read_tensors", "read_updates", "save_updates"]
+__all__ = ["read_tensors", "read_updates", "save_updates", "write_tensors"]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -26,6 +26,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} is damaged or cut short ({error}); copy it again.") from error
 
 
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file that may be read by whoever may read files of this folder; the library's own function
+    makes one for its owner alone."""
+    path.write_bytes(save(tensors))
+
+
 def save_updates(path: Path, updates: Updates) -> None:
     """Write the updates, aside first and then in one move; a file of earlier ones goes when there are none."""
     if not updates:
@@ -37,7 +43,7 @@ def save_updates(path: Path, updates: Updates) -> None:
         for part, tensor in zip(("down", "up"), pair, strict=True)
     }
     aside = path.with_name(f"{path.name}.part")
-    save_file(tensors, aside)
+    write_tensors(aside, tensors)
     aside.replace(path)
 
 
