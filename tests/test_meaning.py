@@ -107,7 +107,7 @@ def test_the_large_model_answers() -> None:
     model = KBLaM.from_pretrained(LARGE_MODEL).attach(KnowledgeBase.from_triples(FACTS))
     answer = model.ask(QUESTIONS[0])
     assert "Ulaanbaatar" in answer.text and answer.citations[0].triple == FACTS[0] and answer.model == LARGE_MODEL
-    assert model.ask("Who governs Mongolia?").refused
+    assert model.ask("What is the capital of France?").refused
 
 
 def test_what_is_missing_is_said_before_anything_is_done(
