@@ -159,7 +159,14 @@ def test_swapped_rows_make_retrieval_fall(world: World) -> None:
     layers = [layer_name(layer) for layer in world.model.adapter.config.knowledge_layers]  # type: ignore[union-attr]
     assert set(layers) < set(right[0]["rank"]) and {"dense", "BM25", CHOICE} < set(right[0]["rank"])
     assert share(right, CHOICE) > 0.6 and share(right, "dense") > 0.4 and share(right, layers[0]) > 0.4
-    assert share(wrong, "dense") < 0.2 and share(wrong, layers[0]) < share(right, layers[0])
+    assert share(wrong, "dense") < 0.2
+    adapter = world.model.adapter
+    assert adapter is not None
+    with changed(
+        adapter, ABLATIONS["no names"]
+    ):  # by names and what facts say, the rows are found whatever their vectors
+        right, wrong = (ranks(world, one, questions, "") for one in (base, swapped(base)))
+    assert share(wrong, layers[0]) < share(right, layers[0]) > 0.4
 
 
 @torch.no_grad()
