@@ -110,11 +110,12 @@ def kill_writers(directory: Path, times: int, seed: int) -> None:
             assert code == -signal.SIGKILL, f"writer {number} ended by itself"
             heard += pipe.read().split()
         acknowledged = max([acknowledged, *(int(line) for line in heard if line.strip().isdigit())])
-        check_after_kill(directory, acknowledged, states, seed, chance)
+        acknowledged = check_after_kill(directory, acknowledged, states, seed, chance)
     print(f"{times} kills, {acknowledged} versions")
 
 
-def check_after_kill(directory: Path, acknowledged: int, states: list[State], seed: int, chance: random.Random) -> None:
+def check_after_kill(directory: Path, acknowledged: int, states: list[State], seed: int, chance: random.Random) -> int:
+    """The version there is: all that was acknowledged, and at most one more, which the next writer goes on from."""
     with opened(directory) as store:
         version = store.version
         assert acknowledged <= version <= acknowledged + 1, (acknowledged, version)
@@ -126,6 +127,7 @@ def check_after_kill(directory: Path, acknowledged: int, states: list[State], se
         assert store.check().problems == (), store.check().problems
         if chance.random() < 0.2:
             check_vectors(store.snapshot())
+        return version
 
 
 def commit(store: StoredKnowledge, version: int, entities: int) -> None:
