@@ -124,7 +124,10 @@ def test_what_is_missing_is_said_before_anything_is_done(
     facts.write_text('{"entity": "AI", "description": "a technique"}', encoding="utf-8")
     assert main(["ask", "What is AI?", "--model", "default-large", "--kb", str(facts)]) == 2
     assert "nowhere" in capsys.readouterr().err
-    assert main(["train", "--model", "default-large", "--output", str(tmp_path / "trained")]) == 2
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main(["train", "--model", "default-large"]) == 2
+    assert sorted(tmp_path.iterdir()) == before  # no dataset was made first
     assert "use --model default" in capsys.readouterr().err
 
 

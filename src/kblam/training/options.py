@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kblam.errors import InputError
 from kblam.knowledge import DEFAULT_ENCODER
 from kblam.models.pretrained import PRECISIONS
+from kblam.models.shipped import DEFAULT_MODEL, LARGE_MODEL
 from kblam.training.lessons import Mixture
 from kblam.training.losses import Weights
 from kblam.training.vectors import Schedule
@@ -118,6 +119,10 @@ class Options:
             raise InputError(f"--query_rank is at least 0, not {self.query_rank}")
         if self.precision not in PRECISIONS:
             raise InputError(f"--precision is {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, not {self.precision}")
+        if self.model == LARGE_MODEL:
+            raise InputError(
+                f"{LARGE_MODEL} has the base of {DEFAULT_MODEL}, and its reading is not trained by this command: use --model {DEFAULT_MODEL}"
+            )
 
     def schedule(self, hidden_size: int) -> Schedule:
         """The steps, for a base model of this width."""

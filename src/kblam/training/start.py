@@ -15,7 +15,7 @@ from kblam.knowledge.encoders import DEFAULT_ENCODER
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import load_pretrained
-from kblam.models.shipped import DEFAULT_MODEL, LARGE_MODEL
+from kblam.models.shipped import DEFAULT_MODEL
 from kblam.training.data import TrainingData
 from kblam.training.options import Options
 
@@ -28,12 +28,8 @@ OWN_QUERY = 0.25
 def frozen_base(options: Options) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """The base model, its tokenizer, and the name that goes into the model directory.
 
-    Raises ModelError for a model that cannot be loaded or asked, InputError for one that is not to be trained.
+    Raises ModelError for a model that cannot be loaded or asked.
     """
-    if options.model == LARGE_MODEL:
-        raise InputError(
-            f"{LARGE_MODEL} has the base of {DEFAULT_MODEL}, and its reading is not trained here: use --model {DEFAULT_MODEL}"
-        )
     parts = load_pretrained(options.model, options.precision)
     if parts.tokenizer is None:
         raise ModelError(f"{options.model} has no tokenizer, so it cannot be trained on questions: put its files there")
