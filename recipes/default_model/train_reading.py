@@ -1,8 +1,9 @@
 """Train how the shipped adapter reads questions: `python recipes/default_model/train_reading.py`.
 
-First low-rank updates of the sentence encoder: two runs, and one that goes on from their mean. Then maps of what it makes
+First low-rank updates of the sentence encoder: two runs, and one that goes on from their mean, with the larger encoder of
+train_larger.py as a teacher. Then maps of what it makes
 of a question. Nothing here sees a property or a theme that is held out or that refusal is calibrated on, nor a question of
-benchmarks/real_world. Reads `runs/definitions.tsv` (definitions.py). Writes `runs/practice.pt`,
+benchmarks/real_world. Reads `runs/definitions.tsv` (definitions.py) and `runs/larger.safetensors`. Writes `runs/practice.pt`,
 `runs/run_SEED.safetensors`, `runs/reading/`.
 """
 
