@@ -4,21 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import (
-    IDS,
-    KEYS,
-    MASK,
-    QUESTIONS,
-    TOKENS,
-    VALUES,
-    VOCABULARY,
-    attend,
-    close,
-    reference_attention,
-    reference_similarity,
-    tiny_adapter,
-    tiny_model,
-)
+from reference_model import reference_attention, reference_similarity
+from tiny_models import IDS, KEYS, MASK, QUESTIONS, TOKENS, VALUES, VOCABULARY, attend, close, tiny_adapter, tiny_model
 from torch import Tensor
 
 from kblam.attention.latent import LatentParts

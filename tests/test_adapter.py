@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, WIDTH, reference_query, rows_of, tiny_adapter, tiny_model
+from reference_model import reference_query
+from tiny_models import ARCHITECTURES, WIDTH, rows_of, tiny_adapter, tiny_model
 
 from kblam.attention.reference import knowledge_keys
 from kblam.errors import EncoderError, ModelError, UnsupportedModelError

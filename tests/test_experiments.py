@@ -33,6 +33,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(Setting(tmp_path_factory.mktemp("out"), sizes=SIZES, questions=QUESTIONS, seeds=(3,)))
 
 
+def test_the_weights_named_beside_a_result_are_all_that_answer(tmp_path: Path) -> None:
+    def named(change: float) -> str:
+        other = World(Setting(tmp_path, sizes=SIZES, questions=QUESTIONS, seeds=(3,)))
+        assert other.model.adapter is not None
+        name, (down, up) = next(iter(other.model.adapter.question_updates.items()))
+        other.model.adapter.question_updates = {**other.model.adapter.question_updates, name: (down + change, up)}
+        return other.weights
+
+    assert named(0.0) == named(0.0) != named(0.01)
+
+
 def test_exact_match_and_token_f1() -> None:
     assert exact_match("The Capital is: Onhava.", ["capital is onhava"]) and not exact_match("Onhava", ["Onhav"])
     assert token_f1("capital Onhava", ["Onhava", "x"]) == pytest.approx(2 / 3)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from reference_model import reference_attention
 from tiny_models import (
     ARCHITECTURES,
     IDS,
@@ -18,7 +19,6 @@ from tiny_models import (
     attend,
     close,
     implementations,
-    reference_attention,
     tiny_adapter,
     tiny_model,
 )

@@ -95,7 +95,7 @@ def test_the_encoder_learns_from_the_english_that_it_will_read(english: bool) ->
 
     practice = make_practice([Triple("蒙古", "电话", "110")], ENCODER, 0, progress=False)
     plan = LowRankPlan(paraphrased=0.0, unvalued=1.0, english=english)
-    _stated_loss(encode, practice, [0], torch.ones(3), plan, random.Random(0))
+    _stated_loss(encode, practice, [[[0]]], torch.ones(4), plan, random.Random(0))
     assert ("the phone number of it" in read) == english and ("the 电话 of it" in read) != english
 
 

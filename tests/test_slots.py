@@ -2,18 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import (
-    IDS,
-    KEYS,
-    MASK,
-    TOKENS,
-    VALUES,
-    attend,
-    close,
-    reference_attention,
-    tiny_adapter,
-    tiny_model,
-)
+from reference_model import reference_attention
+from tiny_models import IDS, KEYS, MASK, TOKENS, VALUES, attend, close, tiny_adapter, tiny_model
 
 from kblam.errors import ModelError
 from kblam.models.active import ActiveKnowledge, Recorder

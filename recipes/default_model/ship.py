@@ -61,7 +61,8 @@ def refusal_measured(chance: Tensor, truth: Tensor) -> dict[str, float]:
 
 def write_hashes() -> None:
     """Write the hashes of all weights that ship, which `python -m kblam.test` checks."""
-    weights = sorted(path.relative_to(SHIPPED).as_posix() for path in SHIPPED.rglob("*.safetensors"))
+    files = (*SHIPPED.rglob("*.safetensors"), SHIPPED / "large" / "reading.json")
+    weights = sorted(path.relative_to(SHIPPED).as_posix() for path in files)
     hashes = {name: hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() for name in weights}
     (SHIPPED / "sha256.json").write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
 

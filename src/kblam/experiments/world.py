@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from kblam.answering.model import KBLaM
 from kblam.errors import InputError
@@ -113,11 +115,15 @@ class World:
 
     @cached_property
     def weights(self) -> str:
-        """A fingerprint of all weights, base and adapter."""
+        """A fingerprint of all weights: base, adapter, and what it changes in encoders."""
+        parts: list[Mapping[str, Tensor]] = [self.model.base.state_dict()]
+        if (adapter := self.model.adapter) is not None:
+            parts.append(adapter.state_dict())
+            for updates in (adapter.question_updates, adapter.meaning_updates):
+                parts.append({f"{name}.{at}": pair[at] for name, pair in updates.items() for at in (0, 1)})
         digest = hashlib.sha256()
-        parts = [self.model.base, *([] if self.model.adapter is None else [self.model.adapter])]
         for part in parts:
-            for name, tensor in sorted(part.state_dict().items()):
+            for name, tensor in sorted(part.items()):
                 digest.update(name.encode())
                 digest.update(tensor.detach().cpu().float().numpy().tobytes())
         return digest.hexdigest()[:16]

@@ -65,7 +65,7 @@ def save_larger_reading(adapter: Adapter, provenance: dict[str, Any], folder: Pa
 
 
 def default_hashes() -> dict[str, tuple[str, str]]:
-    """Each shipped weight file's expected and actual SHA-256."""
+    """Each shipped weight file's expected and actual SHA-256, the larger reading's numbers among them."""
     expected: dict[str, str] = json.loads((SHIPPED / "sha256.json").read_text(encoding="utf-8"))
     return {
         name: (known, hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest()) for name, known in expected.items()

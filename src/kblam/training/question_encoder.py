@@ -31,6 +31,9 @@ TUNED = (
 )
 """Linear layers that get updates: of a BERT layer, and of an MPNet layer, which names three of them otherwise."""
 
+UNKNOWN = 8
+"""So many entities whose properties are in no table are taken for things of a kind."""
+
 
 @dataclass(frozen=True)
 class LowRankPlan:
@@ -46,10 +49,12 @@ class LowRankPlan:
     """Statements that these are told apart from."""
     defined: int = 32
     """Definitions a step, where there are any."""
+    theme: int = 14
+    """Of these, at most so many of one kind of thing: properties easily taken for each other."""
+    withheld: float = 0.5
+    """Weight of the loss of questions whose own statement is not there, which must fit none of the others."""
     entities: int = 150
-    """Entities whose rows a step's questions are told apart from."""
-    themes: int = 10
-    """Kinds of thing these entities are, so that most rows are properties easily taken for each other."""
+    """Entities whose rows a step's questions with names are told apart from."""
     rank: int = 32
     rate: float = 9e-4
     warmup: int = 20
@@ -83,7 +88,7 @@ def train_question_encoder(
     torch.manual_seed(plan.seed)
     draw, by_theme = random.Random(plan.seed), _by_theme(practice)
     updates = _going_on(start) if start else _beginning(model, plan.rank)
-    scales = nn.Parameter(torch.tensor([20.0, 5.0, 16.0]))
+    scales = nn.Parameter(torch.tensor([20.0, 5.0, 18.0, 9.0]))
     parameters = [matrix for update in updates.values() for matrix in update]
     optimizer = torch.optim.AdamW(
         [{"params": parameters, "lr": plan.rate, "weight_decay": 0.01}, {"params": [scales], "lr": 0.02, "weight_decay": 0.0}]
@@ -97,17 +102,16 @@ def train_question_encoder(
         def read(texts: Sequence[str], weights: dict[str, Tensor] = weights) -> Tensor:
             return _read(model, texts, weights)
 
-        rows = _neighbours(by_theme, plan, draw)
-        loss = _stated_loss(read, practice, rows, scales, plan, draw, teacher)
+        loss = _stated_loss(read, practice, by_theme, scales, plan, draw, teacher)
         if plan.batch:
-            loss = loss + _stored_loss(read, practice, rows, scales, plan, draw)
+            loss = loss + _stored_loss(read, practice, _neighbours(by_theme, plan, draw), scales, plan, draw)
         if definitions:
             loss = loss + _defined_loss(read, definitions, scales, plan, draw)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         report(step + 1, loss.item())
-    return {name: (down.detach(), up.detach()) for name, (down, up) in updates.items()}, scales.detach()
+    return {name: (down.detach(), up.detach()) for name, (down, up) in updates.items()}, scales.detach()[:3]
 
 
 def averaged(runs: Sequence[Updates]) -> dict[str, tuple[Tensor, Tensor]]:
@@ -141,22 +145,34 @@ def _stored_loss(
 def _stated_loss(
     read: Read,
     practice: Practice,
-    rows: list[int],
+    by_theme: Themes,
     scales: Tensor,
     plan: LowRankPlan,
     draw: random.Random,
     teacher: Teacher | None = None,
 ) -> Tensor:
-    """Questions without the name, against what the rows say without it; a row for each property."""
-    facts = list({practice.facts[row].property: practice.facts[row] for row in draw.sample(rows, len(rows))}.values())
-    facts = facts[: plan.statements]
+    """Questions without the name, against what rows say without it; a row for each property of a few kinds of thing."""
+    rows, theme = _whole_themes(by_theme, practice, plan, draw)
+    facts = [practice.facts[row] for row in rows]
     right = torch.tensor(draw.sample(range(len(facts)), min(plan.masked, len(facts))))
     asked = [_ask(facts[at], True, draw, plan.paraphrased) for at in right.tolist()]
     stated = [statement(fact.property, "" if draw.random() < plan.unvalued else fact.value) for fact in facts]
     if plan.english:
         asked, stated = [in_english(text) for text in asked], [in_english(text) for text in stated]
     scores = scales[2] * read(asked) @ read(stated).T
-    return nn.functional.cross_entropy(scores, right) if teacher is None else teacher.loss(scores, right, asked, stated)
+    loss = nn.functional.cross_entropy(scores, right) if teacher is None else teacher.loss(scores, right, asked, stated)
+    return loss + plan.withheld * _withheld_loss(scores, right, theme, scales[3])
+
+
+def _withheld_loss(scores: Tensor, right: Tensor, theme: Tensor, enough: Tensor) -> Tensor:
+    """Refusal, as a loss: a question (n, s) scores more than `enough` with its own statement (n,), and less with whatever
+    else is known of a thing of that kind (s,), of which half is there by chance."""
+    of_its_kind = theme[None, :] == theme[right][:, None]
+    own = torch.arange(scores.shape[1]) == right[:, None]
+    there = of_its_kind & ~own & (torch.rand(scores.shape) < 0.5)
+    others = scores.masked_fill(~there, -30.0).logsumexp(-1)
+    kept = nn.functional.softplus(enough - scores[own]).mean()
+    return (kept + nn.functional.softplus(others - enough).mean()) / 2
 
 
 def _defined_loss(
@@ -183,23 +199,41 @@ def _half_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
 
 
-def _by_theme(practice: Practice) -> list[list[list[int]]]:
+Themes = list[list[list[int]]]
+"""For each kind of thing its entities, and for each entity its rows."""
+
+
+def _by_theme(practice: Practice) -> Themes:
     """The rows of each entity, by what kind of thing it is and the language of its properties."""
     tables = enumerate((PROPERTIES, CHINESE_PROPERTIES, JAPANESE_PROPERTIES))
     theme_of = {item.name: (language, item.theme) for language, table in tables for item in table}
-    themes: dict[tuple[int, str] | None, list[list[int]]] = {}
-    for group in practice.by_entity():
-        themes.setdefault(theme_of.get(practice.facts[group[0]].property), []).append(group)
+    themes: dict[tuple[int, str], list[list[int]]] = {}
+    for number, group in enumerate(practice.by_entity()):
+        unknown = (-1, str(number // UNKNOWN))
+        themes.setdefault(theme_of.get(practice.facts[group[0]].property, unknown), []).append(group)
     return list(themes.values())
 
 
-def _neighbours(by_theme: list[list[list[int]]], plan: LowRankPlan, draw: random.Random) -> list[int]:
-    """The rows of one step: entities of a few themes, and as many of any."""
-    some = [group for theme in draw.sample(by_theme, min(plan.themes, len(by_theme))) for group in theme]
-    every = [group for theme in by_theme for group in theme]
-    half = plan.entities // 2
-    groups = draw.sample(some, min(half, len(some))) + draw.sample(every, min(plan.entities - half, len(every)))
-    return list(dict.fromkeys(row for group in groups for row in group))
+def _neighbours(by_theme: Themes, plan: LowRankPlan, draw: random.Random) -> list[int]:
+    """The rows of some entities."""
+    groups = [group for theme in by_theme for group in theme]
+    return [row for group in draw.sample(groups, min(plan.entities, len(groups))) for row in group]
+
+
+def _whole_themes(
+    by_theme: Themes, practice: Practice, plan: LowRankPlan, draw: random.Random
+) -> tuple[list[int], Tensor]:
+    """A row for each property of a few kinds of thing, (s,), and the number of that kind, (s,)."""
+    rows: dict[str, tuple[int, int]] = {}
+    for number, theme in enumerate(draw.sample(by_theme, len(by_theme))):
+        groups = draw.sample(theme, min(len(theme), 4 * plan.theme))
+        found = {practice.facts[row].property: (row, number) for group in groups for row in group}
+        names = draw.sample(list(found), min(plan.theme, len(found)))
+        rows |= {name: found[name] for name in names if name not in rows}
+        if len(rows) >= plan.statements:
+            break
+    chosen = list(rows.values())[: plan.statements]
+    return [row for row, _ in chosen], torch.tensor([number for _, number in chosen])
 
 
 def _beginning(model: SentenceModel, rank: int) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
