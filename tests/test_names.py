@@ -56,7 +56,7 @@ def test_a_name_inside_a_longer_one_is_not_meant(names: Names, question: str) ->
     assert found(names, question) == []
 
 
-@pytest.mark.parametrize("question", ["蒙古大学的首都是什么？", "蒙古料理の首都は？"])
+@pytest.mark.parametrize("question", ["蒙古大学的首都是什么？", "蒙古料理の首都は？", "Who runs 蒙古大学?", "the capital of 蒙古料理"])
 def test_a_name_that_goes_on_without_a_space_is_not_meant(names: Names, question: str) -> None:
     assert found(names, question) == []
 
@@ -72,6 +72,8 @@ def test_a_name_that_goes_on_without_a_space_is_not_meant(names: Names, question
         "蒙古属于谁的？",
         "在蒙古，政府的所在地是哪里？",
         "蒙古にはどの都市の政府がある？",
+        "Please: 蒙古首都?",
+        "Please tell me 蒙古有多少人",
     ],
 )
 def test_what_follows_a_name_need_not_belong_to_it(names: Names, question: str) -> None:

@@ -49,6 +49,12 @@ def test_other_names_are_not(question: str) -> None:
     assert found(question) is None
 
 
+@pytest.mark.parametrize("question", ["蒙古国家图书馆员的年龄是多少？", "りんごシステム星の型番を教えて", "Who runs 蒙古国家图书馆学会?"])
+def test_a_name_with_more_behind_it_is_no_slip_of_the_pen(question: str) -> None:
+    names = Names([Triple(entity, "型番", "x") for entity in ("蒙古国家图书馆", "りんごシステム")])
+    assert near_mention(question, range(2), names) is None
+
+
 def test_the_best_spelling_wins() -> None:
     mention = near_mention("the capital of Mongolla", range(len(ENTITIES)), NAMES)
     assert mention is not None and 0.8 < mention.similarity < 1

@@ -83,6 +83,13 @@ GOES_ON = re.compile(
 )
 """What stands between a name and the word `of` in Chinese or Japanese, unless it begins with a particle, a time, or a title that
 leaves a name what it is, or holds a word of a question."""
+WHOLE = re.compile(r"[A-Za-z]{2}[^\u3040-\u30ff\u3400-\u9fff]*$")
+"""English in front of a Chinese or Japanese name, which then is all that is written in these scripts."""
+MORE = re.compile(
+    r"(?<=[\u3040-\u30ff\u3400-\u9fff])((?:(?![的のはがを是什么麼哪谁誰多少几幾何怎有在由])[\u3040-\u30ff\u3400-\u9fff]){1,8})"
+    r"(?![\u3040-\u30ff\u3400-\u9fff])"
+)
+"""What else is written there."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,7 @@ class Names:
                 start, end = spans[first][0], spans[last][1]
                 rows = self._look_up(question[start:end])
                 if rows:
-                    if not (inside_longer_name(question, start, end) or self._goes_on(question, end)):
+                    if not (inside_longer_name(question, start, end) or self.goes_on(question, start, end)):
                         found.append(Mention(start, end, rows))
                     first = last
                     break
@@ -179,10 +186,11 @@ class Names:
             for other in others
         )
 
-    def _goes_on(self, question: str, end: int) -> bool:
-        """True for a name that goes on behind `end` where words are not set apart: [北京]大学的校长."""
-        rest = GOES_ON.match(question, end)
-        return rest is not None and rest[1] not in self.properties
+    def goes_on(self, question: str, start: int, end: int) -> bool:
+        """True for a name that goes on behind `end` where words are not set apart: [北京]大学的校长, or where all that is
+        written in Chinese is the name: the president of [北京]大学."""
+        rest = GOES_ON.match(question, end) or (WHOLE.search(question[:start]) and MORE.match(question, end))
+        return bool(rest) and rest[1] not in self.properties
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)

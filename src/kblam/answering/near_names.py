@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from rapidfuzz.distance import OSA
@@ -25,7 +26,7 @@ def near_mention(question: str, rows: Iterable[int], names: Names) -> Mention | 
     found: Mention | None = None
     resembling = [name for row in rows for name in names.names_of(row)]
     for name in dict.fromkeys([*resembling, *_spelt_alike(question, names)]):
-        best = _place(question, name)
+        best = _place(question, name, names)
         if best is not None and (found is None or best[2] > found.similarity):
             found = Mention(best[0], best[1], names.rows_named(name), best[2])
     return found
@@ -45,7 +46,7 @@ def _spelt_alike(question: str, names: Names) -> list[str]:
     return found
 
 
-def _place(question: str, name: str) -> tuple[int, int, float] | None:
+def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | None:
     """Where the question nearly holds the name, and how nearly, from 0 to 1."""
     if len(name) < SHORTEST:
         return None
@@ -61,10 +62,15 @@ def _place(question: str, name: str) -> tuple[int, int, float] | None:
             text = question[start:end]
             if text[0].casefold() != name[0].casefold() or digits(text) != digits(name):
                 continue
-            if inside_longer_name(question, start, end):
+            if inside_longer_name(question, start, end) or names.goes_on(question, start, end) or _more(text, name):
                 continue
             distance = OSA.distance(text.casefold(), name.casefold(), score_cutoff=allowed)
             similarity = 1 - distance / len(name)
             if distance <= allowed and (best is None or similarity > best[2]):
                 best = start, end, similarity
     return best
+
+
+def _more(text: str, name: str) -> bool:
+    """True for a Chinese or Japanese text that is the name and more, which is no slip of the pen."""
+    return len(text) > len(name) and text.startswith(name) and re.match("[\u3040-\u30ff\u3400-\u9fff]", text[-1]) is not None
