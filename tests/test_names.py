@@ -56,7 +56,9 @@ def test_a_name_inside_a_longer_one_is_not_meant(names: Names, question: str) ->
     assert found(names, question) == []
 
 
-@pytest.mark.parametrize("question", ["蒙古大学的首都是什么？", "蒙古料理の首都は？", "Who runs 蒙古大学?", "the capital of 蒙古料理"])
+@pytest.mark.parametrize(
+    "question", ["蒙古大学的首都是什么？", "蒙古料理の首都は？", "Who runs 蒙古大学?", "the capital of 蒙古料理"]
+)
 def test_a_name_that_goes_on_without_a_space_is_not_meant(names: Names, question: str) -> None:
     assert found(names, question) == []
 

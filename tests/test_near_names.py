@@ -49,10 +49,25 @@ def test_other_names_are_not(question: str) -> None:
     assert found(question) is None
 
 
-@pytest.mark.parametrize("question", ["蒙古国家图书馆员的年龄是多少？", "りんごシステム星の型番を教えて", "Who runs 蒙古国家图书馆学会?"])
+@pytest.mark.parametrize(
+    "question", ["蒙古国家图书馆员的年龄是多少？", "りんごシステム星の型番を教えて", "Who runs 蒙古国家图书馆学会?"]
+)
 def test_a_name_with_more_behind_it_is_no_slip_of_the_pen(question: str) -> None:
     names = Names([Triple(entity, "型番", "x") for entity in ("蒙古国家图书馆", "りんごシステム")])
     assert near_mention(question, range(2), names) is None
+
+
+@pytest.mark.parametrize(
+    ("entity", "asked"),
+    [
+        ("SiltGuard Mini", "SiltGuard Maxi"),
+        ("Edmund Vale", "Edmund Dale"),
+        ("Class 5b", "class 5c"),
+        ("Machine M4 K", "Machine M5 K"),
+    ],
+)
+def test_another_word_is_another_name(entity: str, asked: str) -> None:
+    assert near_mention(f"What is the price of {asked}?", [0], Names([Triple(entity, "price", "1")])) is None
 
 
 def test_the_best_spelling_wins() -> None:

@@ -34,7 +34,7 @@ def train_larger(facts: int, steps: int) -> Updates:
     if PATH.exists():
         return read_updates(PATH)
     torch.set_num_threads(1)
-    plan = LowRankPlan(steps=steps, seed=11, english=True, batch=0, defined=0, rank=16, rate=5e-4)
+    plan = LowRankPlan(steps=steps, seed=11, english=True, batch=0, defined=0, rank=16, rate=6e-4)
     model = load_sentence_model(LARGER_ENCODER)
     updates, _ = train_question_encoder(model, practice(facts, 0), plan, log_losses(PATH))
     save_updates(PATH, updates)
@@ -64,7 +64,7 @@ def main() -> None:
     """The whole run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facts", type=int, default=60_000)
-    parser.add_argument("--steps", type=int, default=690)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--ship", action="store_true", help="after ship.py: calibrate, and write into the package")
     options = parser.parse_args()
     updates = train_larger(options.facts, options.steps)

@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--facts", type=int, default=60_000)
     parser.add_argument("--steps", type=int, default=1400, help="of the encoder's updates, in each run")
     parser.add_argument("--map-steps", type=int, default=400)
-    parser.add_argument("--last-steps", type=int, default=3000, help="of the run that goes on from the mean of these")
+    parser.add_argument("--last-steps", type=int, default=4000, help="of the run that goes on from the mean of these")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="a run each, side by side")
     options = parser.parse_args()
     RUNS.mkdir(exist_ok=True)

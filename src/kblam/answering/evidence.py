@@ -17,6 +17,7 @@ from kblam.answering.clauses import about_all, clauses
 from kblam.answering.gloss import in_english
 from kblam.answering.names import Mention, Names, asked_property
 from kblam.answering.near_names import near_mention
+from kblam.answering.partial_names import partial_mention
 from kblam.answering.statements import Statements, statement
 from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import Latents
@@ -108,7 +109,7 @@ class Reader:
         mentions = [tuple(self.names.mentions(question)) for question in questions]
         nameless = [index for index, found in enumerate(mentions) if not found]
         for index, found in zip(nameless, self._near(questions, embedding, nameless), strict=True):
-            mentions[index] = found
+            mentions[index] = found or self._partial(questions[index])
         texts = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
         masked = torch.nn.functional.normalize(self._encode_meaning(texts), dim=-1)
         named = [sorted({row for each in found for row in each.rows}) for found in mentions]
@@ -126,6 +127,11 @@ class Reader:
             mention = near_mention(questions[index], rows, self.names)
             found.append(() if mention is None else (mention,))
         return found
+
+    def _partial(self, question: str) -> tuple[Mention, ...]:
+        """The name of which the question says a part."""
+        mention = partial_mention(question, self.names) if self.snapshot.has_texts else None
+        return () if mention is None else (mention,)
 
     def _likely_first(self, question: Tensor, rows: list[int]) -> list[int]:
         """The rows, those that the question (D,) resembles most first if they are too many for all to be read."""

@@ -5,12 +5,13 @@ One dictionary look-up per run of words in the question, whatever the size of th
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kblam.answering.spellings import Spellings
+from kblam.answering.spellings import TOKEN, Spellings, Words
 from kblam.knowledge import Triple
 
 __all__ = [
@@ -23,12 +24,12 @@ __all__ = [
     "inside_longer_name",
 ]
 
-TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
-"""A Chinese, Japanese or Korean character, a word, or a mark."""
 MOST_TOKENS = 24
 """Longer names are not looked for."""
 MOST_PROPERTY_TOKENS = 6
 """Longer names of properties are not looked for in a question about another row."""
+MOST_NAMES = 64
+"""A word in more names than these does not say which is meant."""
 MOST_CHANGES = 2000
 """Names that may differ between versions before they are put together again."""
 OPENERS = frozenset(
@@ -127,6 +128,9 @@ class Names:
         self._spellings: list[Spellings] = []
         """Of the names in `_rows`, when they are first needed; versions share the list."""
         self._changed_spellings: Spellings | None = None
+        self._words: list[Words] = []
+        """The same names by their words; shared, too."""
+        self._changed_words: Words | None = None
 
     def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
         """The names of another version, from these and the rows in which it may differ; costs what they cost."""
@@ -134,7 +138,8 @@ class Names:
         # Copied, for another thread may be reading those of the version before.
         names._triples, names._rows, names.properties = triples, self._rows, self.properties.copy()
         names._changes, names._exact, names._spellings = dict(self._changes), dict(self._exact), self._spellings
-        names._folded_properties = names._changed_spellings = None
+        names._words = self._words
+        names._folded_properties = names._changed_spellings = names._changed_words = None
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
         for row in touched:
             for key in names._keys(ours[row]) if row < len(ours) else ():
@@ -145,7 +150,8 @@ class Names:
             for key in names._keys(triples[row]) if row < len(triples) else ():
                 names._changes[key] = tuple(sorted({*names._rows_of(key), row}))
         if len(names._changes) > MOST_CHANGES:
-            names._rows, names._changes, names._spellings = {**names._rows, **names._changes}, {}, []
+            names._rows, names._changes = {**names._rows, **names._changes}, {}
+            names._spellings, names._words = [], []
         return names
 
     def _keys(self, triple: Triple) -> set[str]:
@@ -189,8 +195,10 @@ class Names:
     def goes_on(self, question: str, start: int, end: int) -> bool:
         """True for a name that goes on behind `end` where words are not set apart: [北京]大学的校长, or where all that is
         written in Chinese is the name: the president of [北京]大学."""
-        rest = GOES_ON.match(question, end) or (WHOLE.search(question[:start]) and MORE.match(question, end))
-        return bool(rest) and rest[1] not in self.properties
+        rest = GOES_ON.match(question, end)
+        if rest is None and WHOLE.search(question[:start]):
+            rest = MORE.match(question, end)
+        return rest is not None and rest[1] not in self.properties
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)
@@ -207,6 +215,10 @@ class Names:
         triple = self._triples[row]
         return (triple.entity, *triple.aliases)
 
+    def property_of(self, row: int) -> str:
+        """What the row says of its entity."""
+        return self._triples[row].property
+
     def rows_named(self, name: str) -> tuple[int, ...]:
         """The rows about what has this name."""
         return self._whole(_folded(name))
@@ -219,6 +231,28 @@ class Names:
             self._changed_spellings = Spellings(self._changes)
         known = [*self._spellings[0].near(text), *self._changed_spellings.near(text)]
         return [name for name in known if self._rows_of(name)]
+
+    def with_word(self, word: str) -> list[str]:
+        """Names of entities, folded, of which a casefolded word is one; none for a word that is in too many of them."""
+        known = [*self._by_word().holding(word), *self._changed_by_word().holding(word)]
+        if len(known) > MOST_NAMES:
+            return []
+        return [name for name in dict.fromkeys(known) if self._rows_of(name)]
+
+    def rarity(self, word: str) -> float:
+        """How much a casefolded word tells of which name is meant: log(1 + names / names with it), 0 if none has it."""
+        holding = len(self._by_word().holding(word)) + len(self._changed_by_word().holding(word))
+        return math.log1p((self._by_word().count + self._changed_by_word().count) / holding) if holding else 0.0
+
+    def _by_word(self) -> Words:
+        if not self._words:
+            self._words.append(Words(self._rows))
+        return self._words[0]
+
+    def _changed_by_word(self) -> Words:
+        if self._changed_words is None:
+            self._changed_words = Words(self._changes)
+        return self._changed_words
 
     def siblings(self, row: int) -> tuple[int, ...]:
         """The rows about the same entity, the row itself among them."""

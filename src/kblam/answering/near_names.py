@@ -12,6 +12,8 @@ from kblam.answering.spellings import SHORTEST, digits, slips
 
 __all__ = ["near_mention"]
 
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+
 MOST_TOKENS = 8
 """Longer runs of words are not compared with names that the question does not resemble."""
 
@@ -62,7 +64,9 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
             text = question[start:end]
             if text[0].casefold() != name[0].casefold() or digits(text) != digits(name):
                 continue
-            if inside_longer_name(question, start, end) or names.goes_on(question, start, end) or _more(text, name):
+            if inside_longer_name(question, start, end) or names.goes_on(question, start, end):
+                continue
+            if _more(text, name) or _another_word(text.casefold(), name.casefold()):
                 continue
             distance = OSA.distance(text.casefold(), name.casefold(), score_cutoff=allowed)
             similarity = 1 - distance / len(name)
@@ -73,4 +77,17 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
 
 def _more(text: str, name: str) -> bool:
     """True for a Chinese or Japanese text that is the name and more, which is no slip of the pen."""
-    return len(text) > len(name) and text.startswith(name) and re.match("[\u3040-\u30ff\u3400-\u9fff]", text[-1]) is not None
+    return len(text) > len(name) and text.startswith(name) and _CJK.match(text[-1]) is not None
+
+
+def _another_word(text: str, name: str) -> bool:
+    """True for texts of as many words of which one is no slip of the pen for the other: Mini and Maxi, Dale and Vale, 5a
+    and 5b."""
+    ours, theirs = ([token for token in TOKEN.findall(each) if token[0].isalnum()] for each in (text, name))
+    return len(ours) == len(theirs) and any(
+        digits(left + right) != ""
+        or (len(left) == len(right) and left[0] != right[0])
+        or OSA.distance(left, right) > max(1, slips(right))
+        for left, right in zip(ours, theirs, strict=True)
+        if left != right and not _CJK.match(left)
+    )

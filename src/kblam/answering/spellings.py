@@ -1,4 +1,5 @@
-"""Names by first letter and length, so that a misspelt one is compared with few of them, however many there are."""
+"""Names by first letter and length, and by their words, so that a question is compared with few of them, however many there
+are."""
 
 from __future__ import annotations
 
@@ -8,7 +9,12 @@ from collections.abc import Iterable
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
-__all__ = ["SHORTEST", "Spellings", "digits", "slips"]
+__all__ = ["SHORTEST", "TOKEN", "WORD", "Spellings", "Words", "digits", "slips", "words"]
+
+TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
+"""A Chinese, Japanese or Korean character, a word, or a mark."""
+WORD = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+"""A word in a script that sets words apart."""
 
 SHORTEST = 5
 """Characters of a name below which one wrong letter makes another name of it."""
@@ -45,3 +51,24 @@ class Spellings:
         alike = (name for length in lengths for name in self._names.get((text[0], length), ()))
         found = extract(text, alike, scorer=OSA.distance, score_cutoff=2, limit=MOST)  # type: ignore[arg-type]
         return [name for name, distance, _ in found if distance <= slips(name) and digits(name) == digits(text)]
+
+
+class Words:
+    """Casefolded names that can be found by a word of theirs."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names: dict[str, list[str]] = {}
+        self.count = 0
+        for name in names:
+            self.count += 1
+            for word in set(words(name)):
+                self._names.setdefault(word, []).append(name)
+
+    def holding(self, word: str) -> list[str]:
+        """The names of which a casefolded word is one."""
+        return self._names.get(word, [])
+
+
+def words(name: str) -> list[str]:
+    """The words of a name, in order."""
+    return WORD.findall(name)
