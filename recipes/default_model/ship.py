@@ -45,7 +45,7 @@ def joined_adapter() -> Adapter:
     adapter.config = replace(adapter.config, english_encoder=reading.config.english_encoder)
     with torch.no_grad():
         adapter.query_weight[0] *= RETRIEVAL_SHARE
-    chance, truth = calibrate_refusal(adapter, [mixed_exam(), dataset_exam()], load_encoder("all-MiniLM-L6-v2"))
+    chance, truth = calibrate_refusal(adapter, calibration_exams(), load_encoder("all-MiniLM-L6-v2"))
     measured = {"refusal_measured": refusal_measured(chance, truth)}
     adapter.provenance = {**adapter.provenance, **reading.provenance, **measured}
     return adapter
@@ -96,6 +96,21 @@ def dataset_exam() -> Exam:
     kinds = ("plain", "paraphrased", "misspelt", "alias", "unanswerable")
     questions = [item for item in choose_questions(entries, 400, 31) if item.kind in kinds]
     return Exam(tuple(entry.fact for entry in entries), tuple(questions), tuple(bool(item.facts) for item in questions))
+
+
+def calibration_exams() -> list[Exam]:
+    """What refusal is calibrated on: questions in large knowledge bases and in small ones."""
+    return [mixed_exam(), dataset_exam(), *small_exams()]
+
+
+def small_exams(count: int = 20) -> list[Exam]:
+    """Knowledge bases of 160 facts, as people begin with; half of the facts are strange."""
+    exams = []
+    for seed in range(41, 41 + count):
+        halves = (make_facts(80, 100 * seed + strange, properties=properties(bool(strange))) for strange in (0, 1))
+        facts = list({fact.identity: fact for half in halves for fact in half}.values())
+        exams.append(make_exam(facts, seed, 50, missing_entities=0.15, missing_facts=0.2))
+    return exams
 
 
 def main() -> None:

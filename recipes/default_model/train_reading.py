@@ -43,8 +43,8 @@ CALIBRATION_THEMES = frozenset(
     ).split(";")
 )
 """Themes that are left for the calibration of refusal, which must see questions as strange as those to come."""
-MASKED_SHARE = 1.0
-"""Weight of the question without its names; found on the held-out themes, where 0.5 to 2 differ by less than a point."""
+MASKED_SHARE = 2.0
+"""Weight of the question without its names; found on the themes that refusal is calibrated on, where 0.75 to 3 differ by a point."""
 
 
 def practice(facts: int, seed: int) -> Practice:

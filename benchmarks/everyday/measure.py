@@ -1,0 +1,107 @@
+"""Ask a model about small knowledge bases as people keep them: `python benchmarks/everyday/measure.py [--model default]`.
+
+Beside it BM25 and the dense retriever of the same encoder, whose best row counts as their answer, copied perfectly; where
+nothing should be answered they have the threshold that is best on these very questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kblam import Answer, KBLaM, KnowledgeBase
+from kblam.evaluation.intervals import Share, balanced, best_balanced
+from kblam.evaluation.rivals import rivals
+from kblam.evaluation.suite import holds
+
+HERE = Path(__file__).parent
+ANSWERED = ("plain", "paraphrased")
+REFUSED = ("missing property", "missing entity")
+AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question and what came of it."""
+
+    base: str
+    kind: str
+    answer: Answer
+    right: bool
+    """The value of the fact, word for word, or a refusal where nothing answers."""
+    cited: bool
+    rivals: dict[str, tuple[bool, float]]
+    """For each rival whether its best row is the right one, and that row's score."""
+
+
+def cases(model: KBLaM, name: str) -> list[Case]:
+    """All questions about one of the knowledge bases."""
+    base = KnowledgeBase.from_file(HERE / f"{name}.jsonl")
+    lines = (HERE / f"{name}_questions.jsonl").read_text(encoding="utf-8").splitlines()
+    questions = [json.loads(line) for line in lines]
+    texts = [question["question"] for question in questions]
+    model.attach(base)
+    answers: list[Answer] = []
+    for start in range(0, len(texts), AT_ONCE):
+        answers += model.ask(texts[start : start + AT_ONCE])
+    found = rivals(base, texts, 1)
+    outcome = []
+    for index, (question, answer) in enumerate(zip(questions, answers, strict=True)):
+        fact = base.get(*question["facts"][0]) if question["facts"] else None
+        cited = bool(fact and answer.citations and answer.citations[0].triple == fact)
+        right = answer.refused if fact is None else not answer.refused and holds(answer.text, fact.value)
+        others = {
+            rival: (base.triples[best.rows[index, 0]] == fact, float(best.scores[index]))
+            for rival, best in found.items()
+        }
+        outcome.append(Case(name, question["kind"], answer, right, cited, others))
+    return outcome
+
+
+def table(asked: list[Case]) -> dict[str, Any]:
+    """The numbers of some questions."""
+    numbers: dict[str, Any] = {}
+    for kind in (*ANSWERED, *REFUSED):
+        mine = [case for case in asked if case.kind == kind]
+        numbers[kind] = {"questions": len(mine), "right": str(Share.of([case.right for case in mine]))}
+        if kind in ANSWERED:
+            numbers[kind]["fact cited"] = str(Share.of([case.cited for case in mine]))
+            for rival in mine[0].rivals:
+                numbers[kind][rival] = str(Share.of([case.rivals[rival][0] for case in mine]))
+    there = [not case.answer.refused for case in asked if case.kind in ANSWERED]
+    numbers["refusal"] = {
+        "balanced accuracy": str(balanced(there, [case.right for case in asked if case.kind in REFUSED]))
+    }
+    truth = np.array([case.kind in ANSWERED for case in asked])
+    for rival in asked[0].rivals:
+        scores = np.array([case.rivals[rival][1] for case in asked])
+        numbers["refusal"][f"{rival} at its best threshold"] = f"{best_balanced(scores, truth):.3f}"
+    return numbers
+
+
+def main() -> None:
+    """All knowledge bases together, and what went wrong if asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--wrong", action="store_true", help="print the questions that went wrong")
+    parser.add_argument("--output", type=Path, help="write the numbers here as JSON")
+    options = parser.parse_args()
+    model = KBLaM.from_pretrained(options.model)
+    names = sorted(path.stem.removesuffix("_questions") for path in HERE.glob("*_questions.jsonl"))
+    asked = [case for name in names for case in cases(model, name)]
+    for case in asked:
+        if options.wrong and not case.right:
+            print(f"{case.base}, {case.kind}: {case.answer.question} -> {case.answer.text}")
+    numbers = {"model": options.model, "knowledge bases": names, **table(asked)}
+    print(json.dumps(numbers, indent=2))
+    if options.output:
+        options.output.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
