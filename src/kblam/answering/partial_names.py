@@ -1,6 +1,7 @@
 """Names of which a question says only a part: Kingfisher for Project Kingfisher, the town library for Wexcombe Town Library.
 
-The part must fit one thing alone, and nothing in the question may look like another name.
+Nothing beside the part may look like another name. A part that is written like a name may fit a few things: what is asked then
+tells which of them is meant.
 """
 
 from __future__ import annotations
@@ -8,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kblam.answering.names import OPENERS, Mention, Names
+from kblam.answering.names import OPENERS, Mention, Names, inside_longer_name
 from kblam.answering.spellings import WORD, words
 
 __all__ = ["partial_mention"]
 
-ENOUGH = 0.4
+ENOUGH = 0.2
 """Share of a name, by how rare its words are, that must be said where nothing is written like a name."""
+MOST_MEANT = 4
+"""So many things may have a name with the part in it."""
 PARTIAL = 0.9
 """How sure a name is of which a part is said."""
 LINKS = frozenset("of the de la du des der von van".split())
 """Words that join the words of a name: Battle of Stamford Bridge."""
-TITLES = frozenset("mr mrs ms miss dr prof professor sir madam class room number no line".split())
+PERSONAL = frozenset("mr mrs ms miss dr prof professor sir madam".split())
+TITLES = PERSONAL | frozenset("class room number no line".split())
 """Words that may stand beside a name without being a part of it."""
 
 
@@ -33,7 +37,7 @@ class _Token:
     word: str
     """Casefolded."""
     first: bool
-    """Whether a sentence begins with it."""
+    """Whether a sentence begins with it, and it is no owner: in `Renn's size?` it is one."""
 
     @property
     def like_a_name(self) -> bool:
@@ -47,14 +51,38 @@ class _Token:
     @property
     def may_name(self) -> bool:
         """Whether it can be a word of a name here: IT may, it may not."""
-        return self.word not in OPENERS or (len(self.text) > 1 and self.text.isupper())
+        return self.word not in OPENERS | PERSONAL or (len(self.text) > 1 and self.text.isupper())
 
 
 def partial_mention(question: str, names: Names) -> Mention | None:
-    """The part of a question that is a part of the name of one thing, and of no other that fits as well."""
-    tokens = _tokens(question)
+    """The part of a question that is a part of the name of one thing, or of a few, and of no other that fits as well."""
+    tokens = _tokens(question, names)
     rarity = {token.word: names.rarity(token.word) for token in tokens if token.may_name}
-    found = {word: names.with_word(word) for word in rarity}
+    best, score = _best(tokens, {word: names.with_word(word) for word in rarity}, rarity)
+    things = {names.rows_named(name) for name in best}
+    if len(things) > 1:  # which of them has the property that is named, if one is and only one has it
+        having = {rows for rows in things if any(names.named_property(question, row) for row in rows)}
+        things = having if len(having) == 1 else things
+        best = [name for name in best if names.rows_named(name) in things]
+    own = {word for name in best for word in words(name)}
+    shared = own.intersection(*(words(name) for name in best))
+    said = [token for token in tokens if token.may_name and token.word in own and rarity[token.word]]
+    vague = len(said) == 1 and not said[0].like_a_name
+    if not 1 <= len(things) <= (1 if vague else MOST_MEANT) or (
+        len(things) > 1 and not {token.word for token in said} <= shared
+    ):
+        return None
+    rows = sorted({row for each in things for row in each})
+    enough = any(score >= ENOUGH * sum(map(names.rarity, set(words(name)))) for name in best)
+    if not _fits(tokens, said, own, enough, _asked(question, said, rows, names)):
+        return None
+    start, end = _place(tokens, said, rarity)
+    goes_on = inside_longer_name(question[start:], 0, end - start)  # C in C#
+    return None if goes_on else Mention(start, end, tuple(rows), PARTIAL)
+
+
+def _best(tokens: Sequence[_Token], found: dict[str, list[str]], rarity: dict[str, float]) -> tuple[list[str], float]:
+    """The names of which most is said, and how much that is; found: the names with each word."""
     written = [token for token in tokens if token.like_a_name and found.get(token.word)]
     written = [token for token in written if not token.text.isdigit()] or written
     likely = {name for token in written for name in found[token.word]}
@@ -63,33 +91,14 @@ def partial_mention(question: str, names: Names) -> Mention | None:
         for name in kept:
             if name in likely or not likely:
                 scores[name] = scores.get(name, 0.0) + rarity[word]
-    best = _only_best(scores, names)
-    if best is None:
-        return None
-    own = set(words(best))
-    said = [token for token in tokens if token.may_name and token.word in own and rarity[token.word]]
-    rows = names.rows_named(best)
-    enough = scores[best] >= ENOUGH * sum(map(names.rarity, own))
-    if not _fits(tokens, said, own, enough, _asked(question, said, rows, names)):
-        return None
-    start, end = _place(tokens, said, rarity)
-    return Mention(start, end, rows, PARTIAL)
-
-
-def _only_best(scores: dict[str, float], names: Names) -> str | None:
-    """The name with the best score, unless another thing has it too."""
-    if not scores:
-        return None
-    top = max(scores.values())
-    best = [name for name, score in scores.items() if score > top - 1e-9]
-    return best[0] if len({names.rows_named(name) for name in best}) == 1 else None
+    top = max(scores.values(), default=0.0)
+    return [name for name, score in scores.items() if score > top - 1e-9], top
 
 
 def _asked(question: str, said: Sequence[_Token], rows: Sequence[int], names: Names) -> bool:
-    """Whether the question names a property of the thing, in other words than those said of its name."""
-    there = {token.word for token in said}
-    properties = (names.property_of(row) for row in rows if names.named_property(question, row))
-    return any(there.isdisjoint(words(name.casefold())) for name in properties)
+    """Whether the name of a property of the thing follows the word said."""
+    rest = question[said[-1].end :].lstrip(" '’s").casefold()
+    return any(rest.startswith(names.property_of(row).casefold()) for row in rows)
 
 
 def _fits(tokens: Sequence[_Token], said: Sequence[_Token], own: set[str], enough: bool, asked: bool) -> bool:
@@ -98,15 +107,19 @@ def _fits(tokens: Sequence[_Token], said: Sequence[_Token], own: set[str], enoug
     enough: whether they are much of it, and asked: whether a property of the thing is named, for words that are not
     written like names.
     """
-    strange = [token for token in tokens if token.like_a_name and token.word not in own | TITLES and token.word != "i"]
+    known = own | TITLES | {"i"}
+    strange = [token for token in tokens if token.like_a_name and token.word not in known]
+    strange = [
+        token for token in strange if not (token.word.isdigit() and any(word.endswith(token.word) for word in own))
+    ]
     named = [token for token in said if token.like_a_name]
     if named and not all(token.text.isdigit() for token in said):
-        apart = not any(_joined(tokens, tokens.index(ours), tokens.index(other)) for ours in said for other in strange)
+        apart = not any(_joined(tokens, tokens.index(ours), tokens.index(other)) for ours in named for other in strange)
         return apart and not any(_begins_a_name(tokens, tokens.index(token), own) for token in named)
     if named:  # a number alone
         return not strange and any(len(token.text) > 2 for token in named)
-    ends = len(said) > 1 or asked or _ends(tokens, tokens.index(said[0]))
-    return not strange and enough and ends
+    alone = len(said) > 1 or _alone(tokens, tokens.index(said[0]), asked)
+    return not strange and enough and alone
 
 
 def _begins_a_name(tokens: Sequence[_Token], at: int, own: set[str]) -> bool:
@@ -117,9 +130,11 @@ def _begins_a_name(tokens: Sequence[_Token], at: int, own: set[str]) -> bool:
     )
 
 
-def _ends(tokens: Sequence[_Token], at: int) -> bool:
-    """Whether no further noun can follow a word: nitric oxide is not called nitric."""
-    return at + 1 == len(tokens) or tokens[at + 1].first or tokens[at + 1].word in OPENERS
+def _alone(tokens: Sequence[_Token], at: int, asked: bool) -> bool:
+    """Whether no noun stands beside a word: nitric oxide is not called nitric, nor the flood plan plan."""
+    begins = tokens[at].first or at == 0 or tokens[at - 1].word in OPENERS
+    ends = asked or at + 1 == len(tokens) or tokens[at + 1].first or tokens[at + 1].word in OPENERS
+    return begins and ends
 
 
 def _joined(tokens: Sequence[_Token], one: int, other: int) -> bool:
@@ -138,13 +153,17 @@ def _place(tokens: Sequence[_Token], said: Sequence[_Token], rarity: dict[str, f
     return tokens[first].start, tokens[last].end
 
 
-def _tokens(question: str) -> list[_Token]:
+def _tokens(question: str, names: Names) -> list[_Token]:
     found: list[_Token] = []
     behind = 0
     for match in WORD.finditer(question):
         if match[0] == "s" and question[match.start() - 1] in "'’":
             continue
         begins = not found or any(mark in question[behind : match.start()] for mark in ".?!:")
-        found.append(_Token(*match.span(), match[0], match[0].casefold(), begins))
+        begins = begins and question[match.end() : match.end() + 1] not in ("'", "’")
+        word = match[0].casefold()
+        if not names.rarity(word) and names.rarity(word.removesuffix("s")):
+            word = word.removesuffix("s")  # the U18s, Ferrymans
+        found.append(_Token(*match.span(), match[0], word, begins))
         behind = match.end()
     return found
