@@ -101,6 +101,8 @@ def test_a_part_that_is_written_like_a_name_may_mean_a_few_things() -> None:
     mention = partial_mention("how did the season 24/25 end", names)
     assert mention is not None and mention.rows == (2,)
     assert partial_mention("where does ferreira live", names) is None
+    mention = partial_mention("ferreira sponsor?", Names([Triple("Luis Ferreira", "sponsor", "Acme")]))
+    assert mention is not None and mention.rows == (0,)
     mention = partial_mention("Ferreira's home?", names)
     assert mention is not None and mention.rows == (0, 1)
     mention = partial_mention(

@@ -6,6 +6,7 @@ tells which of them is meant.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from kblam.answering.spellings import WORD, words
 __all__ = ["partial_mention"]
 
 ENOUGH = 0.2
-"""Share of a name, by how rare its words are, that must be said where nothing is written like a name."""
+"""Share of a name, by how rare its words are, that must be said where none of them is written like a name."""
 MOST_MEANT = 4
 """So many things may have a name with the part in it."""
 PARTIAL = 0.9
@@ -97,7 +98,7 @@ def _best(tokens: Sequence[_Token], found: dict[str, list[str]], rarity: dict[st
 
 def _asked(question: str, said: Sequence[_Token], rows: Sequence[int], names: Names) -> bool:
     """Whether the name of a property of the thing follows the word said."""
-    rest = question[said[-1].end :].lstrip(" '’s").casefold()
+    rest = re.sub(r"^(?:['’]s?)?\s*", "", question[said[-1].end :]).casefold()
     return any(rest.startswith(names.property_of(row).casefold()) for row in rows)
 
 
@@ -157,7 +158,7 @@ def _tokens(question: str, names: Names) -> list[_Token]:
     found: list[_Token] = []
     behind = 0
     for match in WORD.finditer(question):
-        if match[0] == "s" and question[match.start() - 1] in "'’":
+        if match[0] == "s" and question[: match.start()].endswith(("'", "’")):
             continue
         begins = not found or any(mark in question[behind : match.start()] for mark in ".?!:")
         begins = begins and question[match.end() : match.end() + 1] not in ("'", "’")
