@@ -68,10 +68,8 @@ def partial_mention(question: str, names: Names) -> Mention | None:
     own = {word for name in best for word in words(name)}
     shared = own.intersection(*(words(name) for name in best))
     said = [token for token in tokens if token.may_name and token.word in own and rarity[token.word]]
-    vague = len(said) == 1 and not said[0].like_a_name
-    if not 1 <= len(things) <= (1 if vague else MOST_MEANT) or (
-        len(things) > 1 and not {token.word for token in said} <= shared
-    ):
+    vague = (len(said) == 1 and not said[0].like_a_name) or not shared.issuperset(token.word for token in said)
+    if not 1 <= len(things) <= (1 if vague else MOST_MEANT):
         return None
     rows = sorted({row for each in things for row in each})
     enough = any(score >= ENOUGH * sum(map(names.rarity, set(words(name)))) for name in best)

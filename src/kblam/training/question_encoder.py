@@ -185,12 +185,13 @@ def _defined_loss(
 
 
 def _read(model: SentenceModel, texts: Sequence[str], weights: dict[str, Tensor], together: int = 32) -> Tensor:
-    """(n, width) with gradients: texts of a length together, because a batch is as long as its longest."""
+    """(n, width) with gradients, on the CPU like the practice: texts of a length together, because a batch is as long as
+    its longest."""
     order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
     batches = [[texts[at] for at in order[start : start + together]] for start in range(0, len(order), together)]
     with _half_precision(model.network.device), sdpa_kernel(SDPBackend.MATH):
         read = torch.cat([model.vectors(batch, weights).float() for batch in batches])
-    return read[torch.tensor(order).argsort()]
+    return read.cpu()[torch.tensor(order).argsort()]
 
 
 def _half_precision(device: torch.device) -> torch.autocast:
