@@ -16,7 +16,7 @@ from kblam.errors import ModelError
 from kblam.knowledge import load_encoder, sentence_model
 from kblam.knowledge.encoders import LARGER_ENCODER
 from kblam.knowledge.packaged import packaged_folder
-from kblam.models.adapter import EVIDENCE, Adapter
+from kblam.models.adapter import CROSS_EVIDENCE, Adapter
 from kblam.models.shipped import DEFAULT_MODEL, LARGE_MODEL, save_larger_reading, shipped_adapter
 
 QUESTIONS = ["In which town do the ministers of Mongolia sit?", "How big is Torlia?", "Who am I?"]
@@ -45,7 +45,7 @@ def test_meanings_have_a_width_of_their_own(adapter: Adapter) -> None:
     reading, usual = reader.read(QUESTIONS), plain.read(QUESTIONS)
     assert reading.masked.shape == (3, 16) and usual.masked.shape == reading.embedding.shape == (3, 384)
     assert torch.equal(reading.embedding, usual.embedding)
-    assert reader.evidence(reading, [0, 2, 1]).shape == (3, len(EVIDENCE))
+    assert reader.evidence(reading, [0, 2, 1]).shape == (3, len(CROSS_EVIDENCE))
     ours, theirs = reader.scores(reading), plain.scores(usual)
     assert (ours[0, :2] - theirs[0, :2]).abs().min() > 1e-4 and torch.equal(ours[0, 2], theirs[0, 2])
 
@@ -96,7 +96,7 @@ def test_larger_reading_is_what_a_folder_adds_to_the_shipped_adapter(
 
 def test_the_large_model_ships() -> None:
     adapter = shipped_adapter(LARGE_MODEL)
-    assert adapter.config.meaning_encoder == LARGER_ENCODER and len(adapter.meaning_updates) == 12 * 4
+    assert adapter.config.meaning_encoder == LARGER_ENCODER and len(adapter.meaning_updates) == 12 * 6
     assert {up.shape[0] for _, up in adapter.meaning_updates.values()} == {768, 3072}
 
 

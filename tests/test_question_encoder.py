@@ -12,8 +12,9 @@ from tiny_training import WordsEncoder
 from kblam.knowledge import Triple
 from kblam.synthesis.facts import make_facts
 from kblam.synthesis.properties import PROPERTIES
-from kblam.training.question_encoder import UNKNOWN, LowRankPlan, _by_theme, _whole_themes, _withheld_loss
+from kblam.training.question_encoder import LowRankPlan, _whole_themes, _withheld_loss
 from kblam.training.questions import Practice, make_practice
+from kblam.training.themes import UNKNOWN, by_theme
 
 PLAN = LowRankPlan(statements=60)
 
@@ -25,8 +26,7 @@ def practice() -> Practice:
 
 
 def test_a_step_takes_each_property_of_a_few_themes_once(practice: Practice) -> None:
-    by_theme = _by_theme(practice)
-    rows, theme = _whole_themes(by_theme, practice, PLAN, random.Random(1))
+    rows, theme = _whole_themes(by_theme(practice), practice, PLAN, random.Random(1))
     names = [practice.facts[row].property for row in rows]
     assert len(set(names)) == len(names) == len(theme) == PLAN.statements
     of_each = Counter(theme.tolist())
@@ -39,7 +39,7 @@ def test_a_step_takes_each_property_of_a_few_themes_once(practice: Practice) -> 
 def test_things_whose_properties_are_in_no_table_come_a_few_at_a_time() -> None:
     facts = [Triple(f"thing {number}", f"quality {number}", "good") for number in range(3 * UNKNOWN)]
     practice = make_practice(facts, WordsEncoder(), 0, progress=False)
-    rows, theme = _whole_themes(_by_theme(practice), practice, LowRankPlan(), random.Random(1))
+    rows, theme = _whole_themes(by_theme(practice), practice, LowRankPlan(), random.Random(1))
     assert sorted(rows) == list(range(len(facts))) and sorted(Counter(theme.tolist()).values()) == [UNKNOWN] * 3
 
 

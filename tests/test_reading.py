@@ -18,8 +18,9 @@ from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.adapter import Adapter, AdapterConfig
 from kblam.models.shipped import shipped_adapter
 from kblam.training.lessons import Lessons
+from kblam.training.low_rank_updates import averaged
 from kblam.training.options import Options
-from kblam.training.question_encoder import LowRankPlan, _read, _stated_loss, averaged, train_question_encoder
+from kblam.training.question_encoder import LowRankPlan, _read, _stated_loss, train_question_encoder
 from kblam.training.questions import make_practice
 from kblam.training.reading import MASKED_SHARES, calibrate_names, learn_to_read
 from kblam.training.run import train

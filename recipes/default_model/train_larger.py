@@ -1,8 +1,8 @@
 """Train how `default-large` reads questions, and put it into the package: `python recipes/default_model/train_larger.py`.
 
 Low-rank updates of all-mpnet-base-v2, on the practice of train_reading.py and by the same loss, but for questions without
-names only; keys and values stay those of the default encoder. Then the weight of what it says, and refusal, are fitted.
-The updates are also the teacher of train_reading.py's last run. `pip install 'kblam[large]'` first. Writes
+names only; keys and values stay those of the default encoder. With the larger cross-encoder of train_cross.py beside them
+refusal is fitted. The updates are also the teacher of train_reading.py's last run. `pip install 'kblam[large]'` first. Writes
 `runs/larger.safetensors` and, with `--ship`, `src/kblam/default/large/`.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from ship import calibration_exams, refusal_measured, write_hashes
+from ship import calibration_exams, read_together, refusal_measured, write_hashes
 from train_reading import RUNS, log_losses, practice, top_1_on_new_themes
 
 from kblam.knowledge import load_encoder
@@ -25,8 +25,6 @@ from kblam.training.prior import calibrate_refusal
 from kblam.training.question_encoder import LowRankPlan, train_question_encoder
 
 PATH = RUNS / "larger.safetensors"
-MASKED_SHARE = 2.0
-"""Weight of the question without its names; found on the themes that refusal is calibrated on, where 0.75 to 3 differ by a point."""
 
 
 def train_larger(facts: int, steps: int) -> Updates:
@@ -46,8 +44,7 @@ def ship(updates: Updates, how: dict[str, Any]) -> None:
     adapter = shipped_adapter()
     adapter.config = replace(adapter.config, meaning_encoder=LARGER_ENCODER)
     adapter.meaning_updates = updates
-    assert adapter.name_bonus is not None
-    adapter.name_bonus[2] = MASKED_SHARE
+    read_together(adapter, LARGER_ENCODER, RUNS / "cross_larger.safetensors")
     outcome = calibrate_refusal(adapter, calibration_exams(), load_encoder("all-MiniLM-L6-v2"))
     measured = {
         "larger_reading_measured": {

@@ -28,8 +28,9 @@ from kblam.models.tensor_files import read_updates, save_updates
 from kblam.synthesis.facts import HELD_OUT_THEMES, make_facts, split_properties
 from kblam.synthesis.making import HELD_OUT
 from kblam.synthesis.questions import paraphrased_question
+from kblam.training.low_rank_updates import averaged
 from kblam.training.prior import train_prior
-from kblam.training.question_encoder import LowRankPlan, averaged, train_question_encoder
+from kblam.training.question_encoder import LowRankPlan, train_question_encoder
 from kblam.training.questions import Practice, make_practice
 from kblam.training.teacher import Teacher
 

@@ -64,12 +64,12 @@ def open_model(reference: str, kb: str | None, scan: Scan) -> KBLaM:
     """
     from kblam import KBLaM
     from kblam.integrate import combine
-    from kblam.models.pretrained import find_meaning_encoder, read_enhancement
+    from kblam.models.pretrained import find_encoders, read_enhancement
 
     knowledge = None
     if kb is not None:
         enhancement = read_enhancement(reference)
-        find_meaning_encoder(enhancement.adapter)
+        find_encoders(enhancement.adapter)
         knowledge = combine(enhancement, kb)[0]
     model = KBLaM.from_pretrained(reference)
     if knowledge is None:

@@ -17,6 +17,7 @@ from kblam.answering.clauses import about_all, clauses
 from kblam.answering.gloss import in_english
 from kblam.answering.names import Mention, Names, asked_property
 from kblam.answering.near_names import near_mention
+from kblam.answering.pairs import Pairs
 from kblam.answering.partial_names import partial_mention
 from kblam.answering.statements import Statements, statement
 from kblam.answering.vectors import Scan, read_rows, reread_rows
@@ -24,7 +25,7 @@ from kblam.attention.latent import Latents
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.knowledge import Encoder, KnowledgeBase, Snapshot
 from kblam.models.active import RESCORED
-from kblam.models.adapter import EVIDENCE, Adapter
+from kblam.models.adapter import Adapter
 
 __all__ = ["Reader", "Reading", "follow"]
 
@@ -33,6 +34,8 @@ RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 MOST_STATED = 64
 """Rows of one question that are read without their names."""
+MOST_PAIRED = 8
+"""Rows of one question that are read together with it: those that fit best by vectors."""
 LONELY = 0.3
 """Masked lead of the only row of an entity, as a cosine: about that of a right row."""
 CERTAIN = 0.95
@@ -47,7 +50,9 @@ class Reading:
     embedding: Tensor
     """(n, D)."""
     masked: Tensor
-    """(n, E) of length one: the questions with `it` in place of the names in them."""
+    """(n, E) of length one: `nameless`, embedded."""
+    nameless: tuple[str, ...]
+    """The questions with `it` in place of the names in them."""
     mentions: tuple[tuple[Mention, ...], ...]
     """The names in each question."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
@@ -74,7 +79,9 @@ class Reader:
         self.question_encoder = adapter.question_encoder(encoder)
         self.meaning_encoder = adapter.meaning_encoder(encoder)
         self.names = Names(snapshot.triples)
-        self._statements = Statements(self._encode_meaning)
+        self._statements = Statements(self._encode_nameless)
+        cross = adapter.cross_encoder()
+        self._pairs = None if cross is None else Pairs(cross.logits)
         self.latents: Latents = read_rows(adapter, snapshot, scan)
 
     def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
@@ -90,7 +97,7 @@ class Reader:
         vectors = (encoder or self.encoder).encode(list(texts))
         return torch.from_numpy(vectors).to(self.adapter.key_weight.device)
 
-    def _encode_meaning(self, texts: Sequence[str]) -> Tensor:
+    def _encode_nameless(self, texts: Sequence[str]) -> Tensor:
         """(n, E): questions and statements without names, in the encoder's language."""
         if self.adapter.config.english_encoder:
             texts = [in_english(text) for text in texts]
@@ -107,15 +114,15 @@ class Reader:
         """Embed the questions and find the names in them."""
         embedding = self.encode(questions, self.question_encoder)
         mentions = [tuple(self.names.mentions(question)) for question in questions]
-        nameless = [index for index, found in enumerate(mentions) if not found]
-        for index, found in zip(nameless, self._near(questions, embedding, nameless), strict=True):
+        unnamed = [index for index, found in enumerate(mentions) if not found]
+        for index, found in zip(unnamed, self._near(questions, embedding, unnamed), strict=True):
             mentions[index] = found or self._partial(questions[index])
-        texts = [_masked(question, found) for question, found in zip(questions, mentions, strict=True)]
-        masked = torch.nn.functional.normalize(self._encode_meaning(texts), dim=-1)
+        nameless = tuple(_masked(question, found) for question, found in zip(questions, mentions, strict=True))
+        masked = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
         named = [sorted({row for each in found for row in each.rows}) for found in mentions]
         named = [self._likely_first(question, rows) for question, rows in zip(embedding, named, strict=True)]
-        bonuses = self._bonuses(questions, named, masked)
-        return Reading(tuple(questions), embedding, masked, tuple(mentions), bonuses, len(self.latents))
+        bonuses = self._bonuses(questions, nameless, named, masked)
+        return Reading(tuple(questions), embedding, masked, nameless, tuple(mentions), bonuses, len(self.latents))
 
     def _near(self, questions: Sequence[str], embedding: Tensor, which: Sequence[int]) -> list[tuple[Mention, ...]]:
         """The misspelt name in each of these questions, if the rows that it resembles most have such a name."""
@@ -140,7 +147,7 @@ class Reader:
         return [rows[at] for at in self._prior(question, rows).argsort(descending=True).tolist()]
 
     def _bonuses(
-        self, questions: Sequence[str], named: Sequence[Sequence[int]], masked: Tensor
+        self, questions: Sequence[str], nameless: Sequence[str], named: Sequence[Sequence[int]], masked: Tensor
     ) -> tuple[tuple[Tensor, Tensor], ...]:
         """For each question the rows named and what is added to their scores; masked (n, E)."""
         bonus = self.adapter.name_bonus
@@ -149,13 +156,36 @@ class Reader:
         found = []
         for question, rows, alone in zip(questions, named, self._stated_scores(masked, named), strict=True):
             hits = masked.new_tensor([float(self.names.named_property(question, row)) for row in rows])
-            found.append(
-                (
-                    torch.tensor(rows, dtype=torch.long, device=masked.device),
-                    bonus[0] + bonus[1] * hits + bonus[2] * alone,
-                )
-            )
-        return tuple(found)
+            found.append(bonus[0] + bonus[1] * hits + bonus[2] * alone)
+        if self._pairs is not None:
+            together = self._paired_logits(nameless, named, found)
+            found = [scores + bonus[3] * logits for scores, logits in zip(found, together, strict=True)]
+        return tuple(
+            (torch.tensor(rows, dtype=torch.long, device=masked.device), scores)
+            for rows, scores in zip(named, found, strict=True)
+        )
+
+    def _paired_logits(
+        self, nameless: Sequence[str], rows: Sequence[Sequence[int]], scores: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The cross-encoder's logits of each question with the best of its rows by these scores, (rows,) each; the others'
+        are those of the worst of them."""
+        assert self._pairs is not None
+        best = [score.topk(min(MOST_PAIRED, len(score))).indices for score in scores]
+        triples = [
+            [self.snapshot.triples[some[at]] for at in places.tolist()] for some, places in zip(rows, best, strict=True)
+        ]
+        asked = [question for question, some in zip(nameless, triples, strict=True) for _ in some]
+        stated = [statement(triple.property, triple.value) for some in triples for triple in some]
+        together = self._pairs.logits(asked, stated) if asked else torch.empty(0)
+        found = []
+        for score, places, logits in zip(
+            scores, best, torch.split(together, [len(places) for places in best]), strict=True
+        ):
+            logits = logits.to(score)
+            worst = logits.min() if len(logits) else 0.0
+            found.append(torch.full_like(score, float(worst)).scatter(0, places, logits))
+        return found
 
     def _stated_scores(self, masked: Tensor, named: Sequence[Sequence[int]]) -> list[Tensor]:
         """How well each question without its names (n, E) fits what the rows it names say without theirs, (rows,) each.
@@ -216,7 +246,7 @@ class Reader:
 
     @torch.no_grad()
     def evidence(self, reading: Reading, rows: Sequence[int]) -> Tensor:
-        """The features of `EVIDENCE` for one row per question, (n, len(EVIDENCE))."""
+        """The features of `Adapter.evidence` for one row per question, (n, features)."""
         assert self.adapter.beta_key is not None
         triples = [self.snapshot.triples[row] for row in rows]
         families = [[row, *(other for other in self.names.siblings(row) if other != row)] for row in rows]
@@ -224,8 +254,10 @@ class Reader:
         leads = self._statements.lead(
             scale * reading.masked, [triple.property for triple in triples], self.names.properties
         )
-        features = torch.empty(len(rows), len(EVIDENCE), device=reading.masked.device)
-        for index, stated in enumerate(self._stated_scores(reading.masked, families)):
+        features = torch.empty(len(rows), len(self.adapter.evidence), device=reading.masked.device)
+        stated_scores = self._stated_scores(reading.masked, families)
+        together = self._paired_evidence(reading, families, stated_scores)
+        for index, stated in enumerate(stated_scores):
             score, *others = self._prior(reading.embedding[index], families[index]).unbind()
             none = score.new_zeros(())
             features[index] = torch.stack(
@@ -236,9 +268,22 @@ class Reader:
                     stated[0] / scale,
                     stated[0] - stated[1:].max() if others else scale * LONELY,
                     leads[index],
+                    *together[index],
                 ]
             )
         return features
+
+    def _paired_evidence(
+        self, reading: Reading, families: Sequence[Sequence[int]], stated: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Of the first row of each family its logit with the question, and how far it leads over the others or over none,
+        (2,); (0,) without a cross-encoder."""
+        if self._pairs is None:
+            return [reading.masked.new_empty(0)] * len(families)
+        # The row itself is read in any case, whatever its vectors say.
+        first = [torch.cat([scores[:1] + torch.inf, scores[1:]]) for scores in stated]
+        logits = self._paired_logits(reading.nameless, families, first)
+        return [torch.stack([own[0], own[0] - (own[1:].max() if len(own) > 1 else 0.0)]) for own in logits]
 
     @torch.no_grad()
     def confidence(self, reading: Reading, rows: Sequence[int]) -> Tensor:
@@ -249,7 +294,9 @@ class Reader:
         evidence = self.evidence(reading, rows)
         chance = torch.sigmoid(evidence @ adapter.refusal_weight + adapter.refusal_bias)
         # A question that names both the entity and the property asks for that very row, in whatever language.
-        named = evidence[:, EVIDENCE.index("entity named")] * evidence[:, EVIDENCE.index("property named")]
+        named = (
+            evidence[:, adapter.evidence.index("entity named")] * evidence[:, adapter.evidence.index("property named")]
+        )
         return torch.maximum(chance, CERTAIN * named).cpu()
 
     def _flags(self, question: str, mentions: Sequence[Mention], row: int) -> tuple[float, float, float, float]:

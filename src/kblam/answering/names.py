@@ -40,7 +40,8 @@ OPENERS = frozenset(
     "among inside within since until after before between through against during besides without near beside behind beyond despite "
     "except into off onto out outside over per toward towards upon via above across along around below let suppose imagine assume "
     "then now hi hello hey thanks ok okay well dear as was were does should may might must shall am be been is because while "
-    "where once if unless whether both either neither each every any some all more most other another".split()
+    "where once if unless whether both either neither each every any some all more most other another "
+    "anything anyone anybody something someone somebody everything everyone everybody nothing nobody".split()
 )  # fmt: skip
 """Words that may stand before a name without being a part of it, whatever their case."""
 EXACT = OPENERS | frozenset("up down back out main new old".split())

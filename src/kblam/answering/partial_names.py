@@ -24,6 +24,8 @@ PARTIAL = 0.9
 LINKS = frozenset("of the de la du des der von van".split())
 """Words that join the words of a name: Battle of Stamford Bridge."""
 PERSONAL = frozenset("mr mrs ms miss dr prof professor sir madam".split())
+ABBREVIATIONS = PERSONAL | frozenset("st mt ft jr sr no".split())
+"""Words whose full stop ends no sentence, beside initials."""
 TITLES = PERSONAL | frozenset("class room number no line".split())
 """Words that may stand beside a name without being a part of it."""
 
@@ -158,7 +160,7 @@ def _tokens(question: str, names: Names) -> list[_Token]:
     for match in WORD.finditer(question):
         if match[0] == "s" and question[: match.start()].endswith(("'", "’")):
             continue
-        begins = not found or any(mark in question[behind : match.start()] for mark in ".?!:")
+        begins = not found or _ends_sentence(question[behind : match.start()], found[-1])
         begins = begins and question[match.end() : match.end() + 1] not in ("'", "’")
         word = match[0].casefold()
         if not names.rarity(word) and names.rarity(word.removesuffix("s")):
@@ -166,3 +168,9 @@ def _tokens(question: str, names: Names) -> list[_Token]:
         found.append(_Token(*match.span(), match[0], word, begins))
         behind = match.end()
     return found
+
+
+def _ends_sentence(between: str, before: _Token) -> bool:
+    """Whether a sentence ends between a word and the next: not behind Dr. or J."""
+    stops = before.word not in ABBREVIATIONS and len(before.text) > 1
+    return any(mark in between for mark in "?!:") or (stops and "." in between)

@@ -119,8 +119,7 @@ class World:
         parts: list[Mapping[str, Tensor]] = [self.model.base.state_dict()]
         if (adapter := self.model.adapter) is not None:
             parts.append(adapter.state_dict())
-            for updates in (adapter.question_updates, adapter.meaning_updates):
-                parts.append({f"{name}.{at}": pair[at] for name, pair in updates.items() for at in (0, 1)})
+            parts.append(adapter.encoder_weights())
         digest = hashlib.sha256()
         for part in parts:
             for name, tensor in sorted(part.items()):

@@ -100,21 +100,30 @@ class SentenceModel:
 
     def vectors(self, texts: Sequence[str], changed: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
         """(n, width) for one batch, with gradients to `changed` (from `updated`) that stand in for the network's own."""
+        pooled = self.pooled([self.prompt + text for text in texts], changed)
+        return torch.nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
+
+    def pooled(
+        self,
+        texts: Sequence[str],
+        changed: Mapping[str, torch.Tensor] | None = None,
+        beside: Sequence[str] | None = None,
+    ) -> torch.Tensor:
+        """(n, width) float32 of any length, of each text or of the pair that it makes with the one `beside` it."""
         tokens = self.tokenizer(
-            [self.prompt + text for text in texts],
+            list(texts), None if beside is None else list(beside),
             padding=True, truncation=True, max_length=self.maximum_tokens, return_tensors="pt",
         ).to(self.network.device)  # fmt: skip
         if changed:
             hidden = torch.func.functional_call(self.network, dict(changed), kwargs=dict(tokens)).last_hidden_state
         else:
             hidden = self.network(**tokens).last_hidden_state
-        mask, hidden = tokens["attention_mask"], hidden.float()
+        mask: torch.Tensor = tokens["attention_mask"]
+        vectors: torch.Tensor = hidden.float()
         if self.pooling == "cls":
-            pooled = hidden[torch.arange(len(hidden), device=hidden.device), mask.argmax(dim=1)]
-        else:
-            weights = mask.unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
-        return torch.nn.functional.normalize(pooled, dim=-1) if self.normalize else pooled
+            return vectors[torch.arange(len(vectors), device=vectors.device), mask.argmax(dim=1)]
+        weights = mask.unsqueeze(-1).to(vectors.dtype)
+        return (vectors * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from kblam.attention.merge import cap, needs_gradient, wide_type
 from kblam.attention.retrieval import similarities
 from kblam.errors import ModelError
 from kblam.knowledge import Encoder
+from kblam.knowledge.cross_encoder import CrossEncoder, CrossWeights, load_cross_encoder
 from kblam.knowledge.encoders import LocalEncoder, load_encoder
 from kblam.knowledge.sentence_model import Updates
 from kblam.models.adapter_config import CONFIG_FILE, FORMAT_VERSION, AdapterConfig, read_description
@@ -35,13 +36,23 @@ from kblam.models.anatomy import (
 )
 from kblam.models.low_rank import LowRankQuery
 from kblam.models.slots import ValueSlots
-from kblam.models.tensor_files import read_tensors, read_updates, save_updates, write_tensors
+from kblam.models.tensor_files import (
+    named_updates,
+    named_weights,
+    read_cross_weights,
+    read_tensors,
+    read_updates,
+    save_cross_weights,
+    save_updates,
+    write_tensors,
+)
 
-__all__ = ["EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
+__all__ = ["CROSS_EVIDENCE", "EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
 WEIGHTS_FILE = "adapter.safetensors"
 QUESTION_FILE = "question_encoder.safetensors"
 MEANING_FILE = "meaning_encoder.safetensors"
+CROSS_FILE = "cross_encoder.safetensors"
 EVIDENCE = (
     "score", "entity named", "property named", "another property named", "property of other things named",
     "lead over the entity's other rows", "masked cosine", "masked lead over the entity's other rows",
@@ -49,6 +60,9 @@ EVIDENCE = (
 )  # fmt: skip
 """What speaks for the best row: its prior score; what the question names; and how well the question fits what the row says
 when the entity is masked on both sides, so that only property and value count."""
+CROSS_EVIDENCE = (*EVIDENCE, "cross-encoder's logit", "lead of that over the entity's other rows")
+"""The same, for an adapter with a cross-encoder."""
+_BONUS = (8.0, 16.0, 1.0)
 _UNCALIBRATED = (0.5, *[0.0] * (len(EVIDENCE) - 1))
 _tuning = threading.Lock()
 _BLOCK = 1 << 16
@@ -81,11 +95,11 @@ class Adapter(nn.Module):
     question_value: nn.Parameter | None
     """(D, D), likewise before it is compared with values."""
     name_bonus: Tensor | None
-    """(3,): added to the scores of rows whose entity the question names, and to those whose property it names as
-    well; and the share of the
-    score that the question without the name has with the property alone."""
+    """(3,), or (4,) with a cross-encoder: added to the scores of rows whose entity the question names, and to those whose
+    property it names as well; the share of the score that the question without the name has with what the row says; and
+    that of the cross-encoder's logit."""
     refusal_weight: Tensor | None
-    """(len(EVIDENCE),): weighs the evidence that the best row answers the question; a logistic regression."""
+    """(len(self.evidence),): weighs the evidence that the best row answers the question; a logistic regression."""
     refusal_bias: Tensor | None
     """()."""
     null_key: nn.Parameter | None
@@ -103,7 +117,10 @@ class Adapter(nn.Module):
         """Low-rank updates of the sentence encoder, for questions only (see `SentenceModel.tuned`)."""
         self.meaning_updates: Updates = {}
         """Those of the meaning encoder, if there is one."""
+        self.cross_weights: CrossWeights | None = None
+        """What makes a cross-encoder of `config.cross_encoder`, if there is one."""
         self._tuned_encoders: dict[tuple[str, str], LocalEncoder] = {}
+        self._cross: CrossEncoder | None = None
         layers, heads, width = len(config.knowledge_layers), config.heads, config.encoder_width
         key = nn.Linear(width, (config.key_blocks or layers) * heads * config.head_dim)
         value = nn.Linear(width, layers * heads * config.value_head_dim)
@@ -120,13 +137,14 @@ class Adapter(nn.Module):
         self.question_value = nn.Parameter(torch.eye(width)) if config.question_prior else None
         # Fitted to what retrieval finds, not by the gradient of the model's loss.
         prior = config.question_prior
-        self.register_buffer("name_bonus", torch.tensor([8.0, 4.0, 1.0]) if prior else None)
+        self.register_buffer("name_bonus", torch.tensor(_BONUS) if prior else None)
         self.register_buffer("refusal_weight", torch.tensor(_UNCALIBRATED) if prior else None)
         self.register_buffer("refusal_bias", torch.tensor(-6.0) if prior else None)
         self.null_key = nn.Parameter(torch.zeros(layers, heads, config.head_dim)) if config.null_row else None
         self.null_offset = nn.Parameter(torch.zeros(layers)) if config.null_row else None
         widths = outputs, heads * config.value_head_dim, config.hidden_size, config.embedding_size or config.hidden_size
         self.value_slots = ValueSlots(len(config.slot_layers), *widths) if config.slot_layers else None
+        self.take_cross_encoder(config.cross_encoder, None)
 
     @classmethod
     def for_model(cls, model: PreTrainedModel, config: AdapterConfig) -> Adapter:
@@ -253,6 +271,33 @@ class Adapter(nn.Module):
                 self._tuned_encoders[use, encoder.name] = encoder.tuned(updates, alone=use == "meaning")
             return self._tuned_encoders[use, encoder.name]
 
+    def cross_encoder(self) -> CrossEncoder | None:
+        """What reads questions and statements together; raises EncoderError when its encoder cannot be found."""
+        if self.config.cross_encoder is None or self.cross_weights is None:
+            return None
+        with _tuning:
+            if self._cross is None:
+                self._cross = load_cross_encoder(self.config.cross_encoder, self.cross_weights)
+            return self._cross
+
+    def encoder_weights(self) -> dict[str, Tensor]:
+        """What this adapter changes in encoders, by name: `state_dict` has the rest."""
+        named = named_updates(self.question_updates, "question.") | named_updates(self.meaning_updates, "meaning.")
+        return named if self.cross_weights is None else named | named_weights(self.cross_weights, "cross.")
+
+    def take_cross_encoder(self, name: str | None, weights: CrossWeights | None) -> None:
+        """Read questions and statements together by the encoder of this name, with these weights, or not at all; what its
+        logit counts is to be calibrated then."""
+        self.config, self.cross_weights, self._cross = replace(self.config, cross_encoder=name), weights, None
+        if self.name_bonus is not None and self.refusal_weight is not None:
+            self.name_bonus = _resized(self.name_bonus, len(_BONUS) + (name is not None))
+            self.refusal_weight = _resized(self.refusal_weight, len(self.evidence))
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """What the refusal weighs."""
+        return EVIDENCE if self.config.cross_encoder is None else CROSS_EVIDENCE
+
     def weigh(self, for_keys: Tensor, for_values: Tensor) -> tuple[Tensor, Tensor]:
         """What `read_question` gives, or the similarities with it, as the first knowledge layer counts them."""
         assert self.beta_key is not None and self.beta_value is not None
@@ -282,6 +327,7 @@ class Adapter(nn.Module):
         description.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         save_updates(directory / QUESTION_FILE, self.question_updates)
         save_updates(directory / MEANING_FILE, self.meaning_updates)
+        save_cross_weights(directory / CROSS_FILE, self.cross_weights)
         weights.replace(directory / WEIGHTS_FILE)
         description.replace(directory / CONFIG_FILE)
 
@@ -306,4 +352,11 @@ class Adapter(nn.Module):
         adapter.question_updates = read_updates(directory / QUESTION_FILE)
         if adapter.config.meaning_encoder is not None:
             adapter.meaning_updates = read_updates(directory / MEANING_FILE, needed=True)
+        if adapter.config.cross_encoder is not None:
+            adapter.cross_weights = read_cross_weights(directory / CROSS_FILE)
         return adapter.requires_grad_(False).eval()
+
+
+def _resized(numbers: Tensor, length: int) -> Tensor:
+    """The first `length` of them, with zeros behind where they are fewer."""
+    return nn.functional.pad(numbers, (0, max(0, length - len(numbers))))[:length]

@@ -54,6 +54,8 @@ class AdapterConfig:
     meaning_encoder: str | None = None
     """Name of a second sentence encoder, which compares what questions and facts mean once names are left out; None: the
     first one does."""
+    cross_encoder: str | None = None
+    """Name of the sentence encoder that, tuned, reads a question and what a likely row says together; None: none does."""
     quote_rows: int = 4
     """Rows shown to the model, at most, when it quotes."""
     check_quotes: bool = False

@@ -36,7 +36,7 @@ __all__ = [
     "PRECISIONS",
     "Enhancement",
     "Pretrained",
-    "find_meaning_encoder",
+    "find_encoders",
     "is_enhanced",
     "load_pretrained",
     "read_enhancement",
@@ -91,7 +91,7 @@ def load_pretrained(reference: str = DEFAULT_MODEL, precision: str = "auto") -> 
     """
     if reference in SHIPPED_MODELS:
         adapter = shipped_adapter(reference)
-        find_meaning_encoder(adapter)
+        find_encoders(adapter)
         base, tokenizer = _load_base(DEFAULT_MODEL, precision)
         return Pretrained(DEFAULT_MODEL, base, tokenizer, adapter, None)
     path = Path(reference)
@@ -101,7 +101,7 @@ def load_pretrained(reference: str = DEFAULT_MODEL, precision: str = "auto") -> 
         return Pretrained(reference, base, tokenizer, None, None)
     about = _read_description(path / DESCRIPTION)
     own = Adapter.load(path) if about["adapter"] else None
-    find_meaning_encoder(own)
+    find_encoders(own)
     base, tokenizer = _load_base(about["base_model"], precision)
     return Pretrained(about["base_model"], base, tokenizer, own, KnowledgeBase.open(path / "knowledge"))
 
@@ -128,10 +128,12 @@ def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
     return Enhancement(str(path.resolve()) if local else reference, None, None)
 
 
-def find_meaning_encoder(adapter: Adapter | None) -> None:
-    """Raise EncoderError now, not at the first question, if the encoder that an adapter compares meanings with is missing."""
-    if adapter is not None and adapter.config.meaning_encoder is not None:
-        encoder_folder(adapter.config.meaning_encoder)
+def find_encoders(adapter: Adapter | None) -> None:
+    """Raise EncoderError now, not at the first question, if an encoder that an adapter compares meanings with is missing."""
+    if adapter is not None:
+        for name in (adapter.config.meaning_encoder, adapter.config.cross_encoder):
+            if name is not None:
+                encoder_folder(name)
 
 
 def _check_model_folder(path: Path) -> None:

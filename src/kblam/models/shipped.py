@@ -12,8 +12,8 @@ import torch
 
 from kblam.errors import ModelError
 from kblam.knowledge.aside import replace_file
-from kblam.models.adapter import MEANING_FILE, Adapter
-from kblam.models.tensor_files import read_updates, save_updates
+from kblam.models.adapter import CROSS_FILE, MEANING_FILE, Adapter
+from kblam.models.tensor_files import read_cross_weights, read_updates, save_cross_weights, save_updates
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -32,7 +32,7 @@ LARGE_MODEL = "default-large"
 SHIPPED_MODELS = (DEFAULT_MODEL, LARGE_MODEL)
 SHIPPED = Path(__file__).parent.parent / "default"
 _CALIBRATED = ("name_bonus", "refusal_weight", "refusal_bias")
-"""What depends on the encoder that compares meanings."""
+"""What depends on the encoders that compare meanings."""
 _ABOUT = "reading.json"
 
 
@@ -45,6 +45,7 @@ def shipped_adapter(name: str = DEFAULT_MODEL) -> Adapter:
     try:
         about: dict[str, Any] = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         adapter.config = replace(adapter.config, meaning_encoder=str(about["meaning_encoder"]))
+        adapter.take_cross_encoder(str(about["cross_encoder"]), read_cross_weights(folder / CROSS_FILE))
         for tensor in _CALIBRATED:
             getattr(adapter, tensor).copy_(torch.tensor(about[tensor]))
         adapter.provenance = {**adapter.provenance, **about["provenance"]}
@@ -55,11 +56,13 @@ def shipped_adapter(name: str = DEFAULT_MODEL) -> Adapter:
 
 
 def save_larger_reading(adapter: Adapter, provenance: dict[str, Any], folder: Path = SHIPPED / "large") -> None:
-    """Write what an adapter with a meaning encoder has beyond the shipped one."""
+    """Write what an adapter with larger encoders has beyond the shipped one."""
     folder.mkdir(parents=True, exist_ok=True)
     save_updates(folder / MEANING_FILE, adapter.meaning_updates)
+    save_cross_weights(folder / CROSS_FILE, adapter.cross_weights)
     numbers = {tensor: getattr(adapter, tensor).tolist() for tensor in _CALIBRATED}
-    about = {"meaning_encoder": adapter.config.meaning_encoder, **numbers, "provenance": provenance}
+    encoders = {"meaning_encoder": adapter.config.meaning_encoder, "cross_encoder": adapter.config.cross_encoder}
+    about = {**encoders, **numbers, "provenance": provenance}
     with replace_file(folder / _ABOUT) as aside:
         aside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

@@ -12,19 +12,20 @@ from kblam.training.lessons import Mixture
 from kblam.training.losses import Weights
 from kblam.training.vectors import Schedule
 
-__all__ = ["PRIORS", "STAGES", "Options"]
+__all__ = ["CROSS_ENCODERS", "PRIORS", "STAGES", "Options"]
 
 STAGES = ("prior", "vectors", "calibration")
 """In this order: how questions are read, keys and values inside the model, and when to refuse."""
 PRIORS = ("shipped", "encoder", "maps")
 """Reading questions: as the shipped adapter does, or learnt anew, by low-rank updates of the encoder with maps on top,
 or by maps of the plain encoder's embeddings alone."""
+CROSS_ENCODERS = ("shipped", "new", "none")
+"""Reading questions and statements together: the shipped way, which fits every encoder and base; learnt anew; not at all."""
 
 _COUNTS = (
-    "N", "B", "total_steps", "gradient_accm_step", "warmup", "kb_size", "top_k", "prior_steps", "validate_every",
+    "N", "B", "total_steps", "gradient_accm_step", "warmup", "kb_size", "top_k", "prior_steps", "cross_steps", "validate_every",
     "save_every", "patience",
 )  # fmt: skip
-
 
 SLOT_LAYERS = 3
 """Three layers say a value exactly, and each has five maps of hidden size squared."""
@@ -92,6 +93,9 @@ class Options:
     """How questions are read (see PRIORS); None: as shipped with the encoder that ships, as --adapter read them with
     one, by maps otherwise."""
     prior_steps: int = 600
+    cross_encoder: str = "shipped"
+    """What reads questions and statements together (see CROSS_ENCODERS)."""
+    cross_steps: int = 600
     validate_every: int = 50
     save_every: int = 100
     patience: int = 8
@@ -115,6 +119,10 @@ class Options:
             raise InputError(f"--stages is some of {', '.join(STAGES)}, not {' '.join(self.stages)}")
         if self.prior not in (None, *PRIORS):
             raise InputError(f"--prior is {', '.join(PRIORS[:-1])} or {PRIORS[-1]}, not {self.prior}")
+        if self.cross_encoder not in CROSS_ENCODERS:
+            raise InputError(
+                f"--cross_encoder is {', '.join(CROSS_ENCODERS[:-1])} or {CROSS_ENCODERS[-1]}, not {self.cross_encoder}"
+            )
         if self.query_rank < 0:
             raise InputError(f"--query_rank is at least 0, not {self.query_rank}")
         if self.precision not in PRECISIONS:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from kblam.answering.evidence import Reader
 from kblam.knowledge import Encoder, KnowledgeBase
-from kblam.models.adapter import EVIDENCE, Adapter
+from kblam.models.adapter import Adapter
 from kblam.training.questions import Exam, Practice
 
 __all__ = ["calibrate_refusal", "train_prior"]
@@ -77,7 +77,7 @@ def calibrate_refusal(
     truth = torch.tensor([answerable for exam in exams for answerable in exam.answerable], dtype=torch.float32)
     mean, deviation = evidence.mean(0), evidence.std(0) + 1e-6
     standard = (evidence - mean) / deviation
-    standard[:, EVIDENCE.index("score")] = 0.0
+    standard[:, adapter.evidence.index("score")] = 0.0
     share = truth.mean().clamp(0.01, 0.99)
     counts = torch.where(truth == 1, 0.5 / share, 0.5 / (1 - share))
     weights = torch.zeros(evidence.shape[1] + 1, requires_grad=True)

@@ -17,22 +17,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from kblam.answering.gloss import in_english
 from kblam.answering.statements import statement
 from kblam.knowledge import Triple
-from kblam.knowledge.sentence_model import SentenceModel, Updates, multiplies_bfloat16
-from kblam.synthesis.properties import CHINESE_PROPERTIES, JAPANESE_PROPERTIES, PROPERTIES
+from kblam.knowledge.sentence_model import SentenceModel, Updates
 from kblam.synthesis.questions import ask_about
+from kblam.training.low_rank_updates import first_updates, half_precision, released
 from kblam.training.questions import Practice
 from kblam.training.teacher import Teacher
+from kblam.training.themes import Themes, by_theme
 
-__all__ = ["LowRankPlan", "averaged", "train_question_encoder"]
-
-TUNED = (
-    *("attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense"),
-    *("attention.attn.q", "attention.attn.v", "attention.attn.o"),
-)
-"""Linear layers that get updates: of a BERT layer, and of an MPNet layer, which names three of them otherwise."""
-
-UNKNOWN = 8
-"""So many entities whose properties are in no table are taken for things of a kind."""
+__all__ = ["LowRankPlan", "train_question_encoder"]
 
 
 @dataclass(frozen=True)
@@ -86,8 +78,8 @@ def train_question_encoder(
     Returns the updates by layer name, and the weights of key similarity, value similarity and masked similarity (3,).
     """
     torch.manual_seed(plan.seed)
-    draw, by_theme = random.Random(plan.seed), _by_theme(practice)
-    updates = _going_on(start) if start else _beginning(model, plan.rank)
+    draw, themes = random.Random(plan.seed), by_theme(practice)
+    updates = first_updates(model, plan.rank, start)
     scales = nn.Parameter(torch.tensor([20.0, 5.0, 18.0, 9.0]))
     parameters = [matrix for update in updates.values() for matrix in update]
     optimizer = torch.optim.AdamW(
@@ -102,30 +94,16 @@ def train_question_encoder(
         def read(texts: Sequence[str], weights: dict[str, Tensor] = weights) -> Tensor:
             return _read(model, texts, weights)
 
-        loss = _stated_loss(read, practice, by_theme, scales, plan, draw, teacher)
+        loss = _stated_loss(read, practice, themes, scales, plan, draw, teacher)
         if plan.batch:
-            loss = loss + _stored_loss(read, practice, _neighbours(by_theme, plan, draw), scales, plan, draw)
+            loss = loss + _stored_loss(read, practice, _neighbours(themes, plan, draw), scales, plan, draw)
         if definitions:
             loss = loss + _defined_loss(read, definitions, scales, plan, draw)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         report(step + 1, loss.item())
-    return {name: (down.detach(), up.detach()) for name, (down, up) in updates.items()}, scales.detach()[:3]
-
-
-def averaged(runs: Sequence[Updates]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Updates that change the weights by the mean of what several runs change, of the sum of their ranks.
-
-    The mean of runs from one start reads better than any of them (Wortsman et al., 2022, arXiv 2203.05482).
-    """
-    return {
-        name: (
-            torch.cat([run[name][0] for run in runs]),
-            torch.cat([run[name][1] for run in runs], dim=1) / len(runs),
-        )
-        for name in runs[0]
-    }
+    return released(updates), scales.detach()[:3]
 
 
 Read = Callable[[Sequence[str]], Tensor]
@@ -145,14 +123,14 @@ def _stored_loss(
 def _stated_loss(
     read: Read,
     practice: Practice,
-    by_theme: Themes,
+    themes: Themes,
     scales: Tensor,
     plan: LowRankPlan,
     draw: random.Random,
     teacher: Teacher | None = None,
 ) -> Tensor:
     """Questions without the name, against what rows say without it; a row for each property of a few kinds of thing."""
-    rows, theme = _whole_themes(by_theme, practice, plan, draw)
+    rows, theme = _whole_themes(themes, practice, plan, draw)
     facts = [practice.facts[row] for row in rows]
     right = torch.tensor(draw.sample(range(len(facts)), min(plan.masked, len(facts))))
     asked = [_ask(facts[at], True, draw, plan.paraphrased) for at in right.tolist()]
@@ -189,44 +167,23 @@ def _read(model: SentenceModel, texts: Sequence[str], weights: dict[str, Tensor]
     its longest."""
     order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
     batches = [[texts[at] for at in order[start : start + together]] for start in range(0, len(order), together)]
-    with _half_precision(model.network.device), sdpa_kernel(SDPBackend.MATH):
+    with half_precision(model.network.device), sdpa_kernel(SDPBackend.MATH):
         read = torch.cat([model.vectors(batch, weights).float() for batch in batches])
     return read.cpu()[torch.tensor(order).argsort()]
 
 
-def _half_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 inside the encoder where the processor multiplies it: a step takes little more than half the time there,
-    and its gradient points the same way (cosine 1.000)."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
-
-
-Themes = list[list[list[int]]]
-"""For each kind of thing its entities, and for each entity its rows."""
-
-
-def _by_theme(practice: Practice) -> Themes:
-    """The rows of each entity, by what kind of thing it is and the language of its properties."""
-    tables = enumerate((PROPERTIES, CHINESE_PROPERTIES, JAPANESE_PROPERTIES))
-    theme_of = {item.name: (language, item.theme) for language, table in tables for item in table}
-    themes: dict[tuple[int, str], list[list[int]]] = {}
-    for number, group in enumerate(practice.by_entity()):
-        unknown = (-1, str(number // UNKNOWN))
-        themes.setdefault(theme_of.get(practice.facts[group[0]].property, unknown), []).append(group)
-    return list(themes.values())
-
-
-def _neighbours(by_theme: Themes, plan: LowRankPlan, draw: random.Random) -> list[int]:
+def _neighbours(themes: Themes, plan: LowRankPlan, draw: random.Random) -> list[int]:
     """The rows of some entities."""
-    groups = [group for theme in by_theme for group in theme]
+    groups = [group for theme in themes for group in theme]
     return [row for group in draw.sample(groups, min(plan.entities, len(groups))) for row in group]
 
 
 def _whole_themes(
-    by_theme: Themes, practice: Practice, plan: LowRankPlan, draw: random.Random
+    themes: Themes, practice: Practice, plan: LowRankPlan, draw: random.Random
 ) -> tuple[list[int], Tensor]:
     """A row for each property of a few kinds of thing, (s,), and the number of that kind, (s,)."""
     rows: dict[str, tuple[int, int]] = {}
-    for number, theme in enumerate(draw.sample(by_theme, len(by_theme))):
+    for number, theme in enumerate(draw.sample(themes, len(themes))):
         groups = draw.sample(theme, min(len(theme), 4 * plan.theme))
         found = {practice.facts[row].property: (row, number) for group in groups for row in group}
         names = draw.sample(list(found), min(plan.theme, len(found)))
@@ -235,21 +192,6 @@ def _whole_themes(
             break
     chosen = list(rows.values())[: plan.statements]
     return [row for row, _ in chosen], torch.tensor([number for _, number in chosen])
-
-
-def _beginning(model: SentenceModel, rank: int) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
-    names = [name for name, _ in model.network.named_modules() if name.endswith(TUNED)]
-    return {name: _update(model.network.get_parameter(f"{name}.weight"), rank) for name in names}
-
-
-def _going_on(start: Updates) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
-    return {name: (nn.Parameter(down.clone()), nn.Parameter(up.clone())) for name, (down, up) in start.items()}
-
-
-def _update(weight: Tensor, rank: int) -> tuple[nn.Parameter, nn.Parameter]:
-    """A low-rank update that is zero at first, as in LoRA (Hu et al., 2021, arXiv 2106.09685)."""
-    outputs, inputs = weight.shape
-    return nn.Parameter(torch.randn(rank, inputs) * inputs**-0.5), nn.Parameter(torch.zeros(outputs, rank))
 
 
 def _ask(fact: Triple, masked: bool, draw: random.Random, paraphrased: float) -> str:

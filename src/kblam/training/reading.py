@@ -7,6 +7,7 @@ import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -14,19 +15,21 @@ from torch import Tensor
 
 from kblam.answering.evidence import Reader
 from kblam.errors import InputError
-from kblam.knowledge import Encoder, KnowledgeBase
+from kblam.knowledge import DEFAULT_ENCODER, Encoder, KnowledgeBase
 from kblam.knowledge.encoders import LocalEncoder
 from kblam.knowledge.sentence_model import Updates, load_sentence_model
 from kblam.models.adapter import Adapter
 from kblam.models.shipped import shipped_adapter
+from kblam.training.cross_encoder import CrossPlan, train_cross_encoder
 from kblam.training.embedding import embed_texts
 from kblam.training.lessons import Lessons
 from kblam.training.prior import train_prior
 from kblam.training.question_encoder import LowRankPlan, train_question_encoder
 
-__all__ = ["calibrate_names", "learn_to_read", "with_questions"]
+__all__ = ["calibrate_names", "learn_to_read", "learn_to_read_together", "with_questions"]
 
 MASKED_SHARES = (0.5, 1.0, 2.0, 4.0)
+CROSS_SHARES = (0.0, 0.5, 1.0, 2.0, 4.0)
 MAP_STEPS = 400
 """Steps of the maps on top of a trained question encoder."""
 READING = ("question_", "name_bonus", "refusal_")
@@ -62,6 +65,27 @@ def learn_to_read(
         _train_encoder(adapter, lessons, encoder, cache, plan, report)
 
 
+def learn_to_read_together(
+    adapter: Adapter,
+    lessons: Lessons,
+    how: str,
+    steps: int,
+    seed: int,
+    report: Callable[[float], None] = lambda done: None,
+) -> None:
+    """Give an adapter its cross-encoder: the shipped one, whatever encoder and base it has, a new one of the default encoder
+    trained for `steps` steps, or none."""
+    if how == "shipped":
+        shipped = shipped_adapter()
+        adapter.take_cross_encoder(shipped.config.cross_encoder, shipped.cross_weights)
+    elif how == "new":
+        plan, model = CrossPlan(steps=steps, seed=seed, english=True), load_sentence_model(DEFAULT_ENCODER)
+        weights = train_cross_encoder(model, lessons.practice(), plan, lambda step, _: report(step / steps))
+        adapter.take_cross_encoder(DEFAULT_ENCODER, weights)
+    else:
+        adapter.take_cross_encoder(None, None)
+
+
 def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
     shipped = shipped_adapter()
     if shipped.config.encoder != encoder.name:
@@ -71,6 +95,7 @@ def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
         )
     adapter.question_updates, adapter.meaning_updates = shipped.question_updates, {}
     adapter.config = replace(adapter.config, meaning_encoder=None)
+    adapter.take_cross_encoder(shipped.config.cross_encoder, shipped.cross_weights)
     theirs = shipped.state_dict()
     with torch.no_grad():
         for name, tensor in adapter.state_dict().items():
@@ -127,7 +152,8 @@ def _digest(updates: Updates) -> str:
 
 
 def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: int, count: int, seed: int) -> float:
-    """Choose how much the question without its names counts, as finds most facts among `rows`.
+    """Choose how much the question without its names counts, by vectors and by the cross-encoder, as finds most facts among
+    `rows`.
 
     `count` paraphrased questions are asked, because a plain one finds its fact in any case. Returns the share found.
     """
@@ -144,13 +170,15 @@ def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: 
     right = torch.tensor([place[item.facts[0]] for item in asked])
     reader = Reader(adapter, base.snapshot(), encoder)
 
-    def found(share: float) -> float:
-        adapter.name_bonus[2] = share  # type: ignore[index]
+    bonus = adapter.name_bonus
+
+    def found(shares: tuple[float, ...]) -> float:
+        bonus[2:] = bonus.new_tensor(shares)
         return _top_1(reader, [item.text for item in asked], right)
 
-    tried = {share: found(share) for share in MASKED_SHARES}
-    best = max(MASKED_SHARES, key=lambda share: tried[share])
-    adapter.name_bonus[2] = best
+    tried = {shares: found(shares) for shares in product(*(MASKED_SHARES, CROSS_SHARES)[: len(bonus) - 2])}
+    best = max(tried, key=lambda shares: tried[shares])
+    bonus[2:] = bonus.new_tensor(best)
     return tried[best]
 
 

@@ -27,7 +27,7 @@ from kblam.training.options import Options
 from kblam.training.prior import calibrate_refusal
 from kblam.training.processes import Processes, open_processes
 from kblam.training.questions import make_exam
-from kblam.training.reading import calibrate_names, learn_to_read
+from kblam.training.reading import calibrate_names, learn_to_read, learn_to_read_together
 from kblam.training.record import Record
 from kblam.training.start import base_width, first_adapter, frozen_base
 from kblam.training.vectors import VectorTraining
@@ -131,18 +131,20 @@ def _prior(adapter: Adapter, data: TrainingData, options: Options, processes: Pr
     device = adapter.key_weight.device
     adapter.requires_grad_(False).cpu()
     with Bar(console=console, transient=True, disable=not console.is_terminal or processes.rank > 0) as bar:
-        task = bar.add_task("Learning to read questions", total=1.0)
 
-        def report(done: float) -> None:
-            bar.update(task, completed=done)
+        def reported(task: str) -> Callable[[float], None]:
+            number = bar.add_task(task, total=1.0)
+            return lambda done: bar.update(number, completed=done)
 
+        report = reported("Learning to read questions")
         learn_to_read(adapter, data.train, data.encoder, data.cache, how, options.prior_steps, options.seed, report)
+        if how != "kept":
+            which = options.cross_encoder, options.cross_steps, options.seed
+            learn_to_read_together(adapter, data.train, *which, reported("Learning to read facts beside them"))
     adapter.to(device)
     if how != "kept":
         adapter.provenance["reads questions by"] = how
-    processes.copy_first(
-        [*adapter.parameters(), *(matrix for update in adapter.question_updates.values() for matrix in update)]
-    )
+    processes.copy_first([*adapter.parameters(), *adapter.encoder_weights().values()])
 
 
 def _steps(
