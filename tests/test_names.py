@@ -57,7 +57,16 @@ def test_a_name_inside_a_longer_one_is_not_meant(names: Names, question: str) ->
 
 
 @pytest.mark.parametrize(
-    "question", ["蒙古大学的首都是什么？", "蒙古料理の首都は？", "Who runs 蒙古大学?", "the capital of 蒙古料理"]
+    "question",
+    [
+        "蒙古大学的首都是什么？",
+        "蒙古料理の首都は？",
+        "蒙古大学在哪里？",
+        "蒙古大学はどこですか",
+        "蒙古都市の首都は？",
+        "Who runs 蒙古大学?",
+        "the capital of 蒙古料理",
+    ],
 )
 def test_a_name_that_goes_on_without_a_space_is_not_meant(names: Names, question: str) -> None:
     assert found(names, question) == []

@@ -50,7 +50,13 @@ def test_other_names_are_not(question: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["蒙古国家图书馆员的年龄是多少？", "りんごシステム星の型番を教えて", "Who runs 蒙古国家图书馆学会?"]
+    "question",
+    [
+        "蒙古国家图书馆员的年龄是多少？",
+        "りんごシステム星の型番を教えて",
+        "りんごシステム国の型番を教えて",
+        "Who runs 蒙古国家图书馆学会?",
+    ],
 )
 def test_a_name_with_more_behind_it_is_no_slip_of_the_pen(question: str) -> None:
     names = Names([Triple(entity, "型番", "x") for entity in ("蒙古国家图书馆", "りんごシステム")])

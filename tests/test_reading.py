@@ -22,7 +22,13 @@ from kblam.training.low_rank_updates import averaged
 from kblam.training.options import Options
 from kblam.training.question_encoder import LowRankPlan, _read, _stated_loss, train_question_encoder
 from kblam.training.questions import make_practice
-from kblam.training.reading import MASKED_SHARES, calibrate_names, learn_to_read
+from kblam.training.reading import (
+    CROSS_SHARES,
+    MASKED_SHARES,
+    calibrate_names,
+    learn_to_read,
+    learn_to_read_together,
+)
 from kblam.training.run import train
 
 ENCODER = WordsEncoder()
@@ -42,9 +48,12 @@ def test_the_weight_of_the_question_without_its_names_is_the_one_that_finds_most
 
 @pytest.mark.slow
 def test_the_encoder_itself_learns_to_read(folder: Path) -> None:
-    options = tiny_options(folder, "encoder", prior="encoder", prior_steps=3, total_steps=2, N=60)
+    fresh = {"prior": "encoder", "prior_steps": 3, "cross_encoder": "new", "cross_steps": 2}
+    options = tiny_options(folder, "encoder", **fresh, total_steps=2, N=60)
     train(options)
-    assert Adapter.load(options.output).question_updates
+    adapter = Adapter.load(options.output)
+    assert adapter.question_updates and adapter.cross_weights is not None
+    assert not torch.equal(adapter.cross_weights.head, shipped_adapter().cross_weights.head)  # type: ignore[union-attr]
     with pytest.raises(InputError, match="does not run here"):
         train(tiny_options(folder, "not here", prior="encoder"), encoder=ENCODER)
 
@@ -61,6 +70,19 @@ def test_questions_are_read_as_shipped_in_any_model_with_that_encoder(lessons: L
     assert torch.equal(adapter.refusal_weight, shipped.refusal_weight)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not by words: use --prior encoder or"):
         learn_to_read(adapter, lessons, ENCODER, tmp_path, "shipped", 1, 0)
+
+
+def test_the_cross_encoder_is_the_shipped_one_or_none(lessons: Lessons) -> None:
+    adapter = vector_training(lessons).adapter  # of an encoder that is not the shipped one's
+    learn_to_read_together(adapter, lessons, "shipped", 1, 0)
+    assert adapter.config.cross_encoder == DEFAULT_ENCODER and len(adapter.name_bonus) == 4  # type: ignore[arg-type]
+    assert calibrate_names(adapter, lessons, ENCODER, 60, 10, 0) > 0
+    assert adapter.name_bonus is not None and float(adapter.name_bonus[3]) in CROSS_SHARES
+    learn_to_read_together(adapter, lessons, "none", 1, 0)
+    assert adapter.config.cross_encoder is adapter.cross_weights is None and len(adapter.name_bonus) == 3
+    for wrong in ({"cross_encoder": "other"}, {"cross_steps": 0}):
+        with pytest.raises(InputError, match="--cross_"):
+            Options(**wrong)  # type: ignore[arg-type]
 
 
 def test_how_questions_are_read_unless_it_is_said() -> None:

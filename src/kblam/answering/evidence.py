@@ -19,6 +19,7 @@ from kblam.answering.names import Mention, Names, asked_property
 from kblam.answering.near_names import near_mention
 from kblam.answering.pairs import Pairs
 from kblam.answering.partial_names import partial_mention
+from kblam.answering.scattered_names import longer_mention
 from kblam.answering.statements import Statements, statement
 from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import Latents
@@ -105,7 +106,7 @@ class Reader:
 
     def clauses(self, question: str) -> list[str]:
         """The questions inside a question: one for each fact that it asks for."""
-        mentions = self.names.mentions(question)
+        mentions = self._mentions(question)
         everything = about_all(question, mentions, lambda row: self.snapshot.triples[row].property)
         return everything or clauses(question, mentions)
 
@@ -113,7 +114,7 @@ class Reader:
     def read(self, questions: Sequence[str]) -> Reading:
         """Embed the questions and find the names in them."""
         embedding = self.encode(questions, self.question_encoder)
-        mentions = [tuple(self.names.mentions(question)) for question in questions]
+        mentions = [tuple(self._mentions(question)) for question in questions]
         unnamed = [index for index, found in enumerate(mentions) if not found]
         for index, found in zip(unnamed, self._near(questions, embedding, unnamed), strict=True):
             mentions[index] = found or self._partial(questions[index])
@@ -123,6 +124,10 @@ class Reader:
         named = [self._likely_first(question, rows) for question, rows in zip(embedding, named, strict=True)]
         bonuses = self._bonuses(questions, nameless, named, masked)
         return Reading(tuple(questions), embedding, masked, nameless, tuple(mentions), bonuses, len(self.latents))
+
+    def _mentions(self, question: str) -> list[Mention]:
+        """The names that a question holds, the words of some of them apart."""
+        return [longer_mention(question, mention, self.names) for mention in self.names.mentions(question)]
 
     def _near(self, questions: Sequence[str], embedding: Tensor, which: Sequence[int]) -> list[tuple[Mention, ...]]:
         """The misspelt name in each of these questions, if the rows that it resembles most have such a name."""

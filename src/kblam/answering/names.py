@@ -79,12 +79,12 @@ ELSEWHERE = re.compile(
 
 GOES_ON = re.compile(
     r"(?<=[\u3040-\u30ff\u3400-\u9fff])"
-    r"(?![的のはがをにでともや是在有由被和与及或从到对为现目当今去昨本该这那最各都、])"
+    r"(?![的のはがをにでともや是在有由被和与及或从到对为现目当今去昨本该这那最各、]|都(?!市))"
     r"(?!公司|集团|股份|有限|企业|共和国|王国|帝国|先生|女士|教授|博士|さん|氏|様|社|株式|市|県|省|国)"
-    r"((?:(?![是什么麼哪谁誰多少几幾何怎有在由看起为為被让把])[\u30a0-\u30ff\u3400-\u9fff]){1,8}?)[的の]"
+    r"((?:(?![是什么麼哪谁誰多少几幾何怎有在由看起为為被让把])[\u30a0-\u30ff\u3400-\u9fff]){1,8}?)(?:[的の]|在哪|在什么|位于|はどこ)"
 )
-"""What stands between a name and the word `of` in Chinese or Japanese, unless it begins with a particle, a time, or a title that
-leaves a name what it is, or holds a word of a question."""
+"""What stands between a name and the word `of` in Chinese or Japanese, or a question where it is, unless it begins with a
+particle, a time, or a title that leaves a name what it is, or holds a word of a question."""
 WHOLE = re.compile(r"[A-Za-z]{2}[^\u3040-\u30ff\u3400-\u9fff]*$")
 """English in front of a Chinese or Japanese name, which then is all that is written in these scripts."""
 MORE = re.compile(

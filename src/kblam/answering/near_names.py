@@ -66,7 +66,7 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
                 continue
             if inside_longer_name(question, start, end) or names.goes_on(question, start, end):
                 continue
-            if _more(text, name) or _another_word(text.casefold(), name.casefold()):
+            if _more(question[start : start + len(name) + 1], name) or _another_word(text.casefold(), name.casefold()):
                 continue
             distance = OSA.distance(text.casefold(), name.casefold(), score_cutoff=allowed)
             similarity = 1 - distance / len(name)
@@ -76,7 +76,7 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
 
 
 def _more(text: str, name: str) -> bool:
-    """True for a Chinese or Japanese text that is the name and more, which is no slip of the pen."""
+    """True for a text that is the name and more in Chinese or Japanese, which is no slip of the pen."""
     return len(text) > len(name) and text.startswith(name) and _CJK.match(text[-1]) is not None
 
 
