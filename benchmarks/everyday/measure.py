@@ -90,14 +90,15 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--wrong", action="store_true", help="print the questions that went wrong")
     parser.add_argument("--output", type=Path, help="write the numbers here as JSON")
+    known = sorted(path.stem.removesuffix("_questions") for path in HERE.glob("*_questions.jsonl"))
+    parser.add_argument("--names", nargs="+", choices=known, default=known, help="of these knowledge bases alone")
     options = parser.parse_args()
     model = KBLaM.from_pretrained(options.model)
-    names = sorted(path.stem.removesuffix("_questions") for path in HERE.glob("*_questions.jsonl"))
-    asked = [case for name in names for case in cases(model, name)]
+    asked = [case for name in options.names for case in cases(model, name)]
     for case in asked:
         if options.wrong and not case.right:
             print(f"{case.base}, {case.kind}: {case.answer.question} -> {case.answer.text}")
-    numbers = {"model": options.model, "knowledge bases": names, **table(asked)}
+    numbers = {"model": options.model, "knowledge bases": options.names, **table(asked)}
     print(json.dumps(numbers, indent=2))
     if options.output:
         options.output.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
