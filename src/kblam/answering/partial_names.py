@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from kblam.answering.names import OPENERS, Mention, Names, inside_longer_name
-from kblam.answering.spellings import WORD, words
-from kblam.answering.spoken_words import SHORT_FOR, common
+from kblam.answering.question_words import PASSING, PERSONAL, Token, tokens_of
+from kblam.answering.spellings import words
 
-__all__ = ["Token", "partial_mention", "tokens_of"]
+__all__ = ["partial_mention"]
 
 ENOUGH = 0.2
 """Share of a name, by how rare its words are, that must be said where none of them is written like a name."""
@@ -25,61 +24,15 @@ PARTIAL = 0.9
 """How sure a name is of which a part is said."""
 LINKS = frozenset("of the de la du des der von van".split())
 """Words that join the words of a name: Battle of Stamford Bridge."""
-PERSONAL = frozenset(
-    "mr mrs ms miss dr prof professor sir madam frau herr madame monsieur señor señora signor signora".split()
-)
-ABBREVIATIONS = PERSONAL | frozenset("st mt ft jr sr no".split())
-"""Words whose full stop ends no sentence, beside initials."""
-INITIAL = re.compile(r"[A-Z]\. ?(?=[A-Z])")
-"""The first letter of a first name: A. Thornbury."""
 HELPING = frozenset("do does did is are was were has have had can could will would should may might must".split())
 """Verbs in front of whoever does something: does berta burn gas."""
 ASKING = frozenset("to i we you they he she who people".split())
 """Words in front of a verb: how do I reach marta."""
 NEGATED = frozenset("isn wasn aren weren doesn don didn hasn haven hadn won wouldn can couldn shouldn mustn".split())
 """What stands before 't."""
-PASSING = frozenset(
-    "already still now today tonight tomorrow yesterday again here there ever never always usually normally currently "
-    "monday tuesday wednesday thursday friday saturday sunday january february march april june july august september october "
-    "november december easter christmas".split()
-)
-"""Times and other words beside a name that belong to no name."""
 ARTICLES = frozenset("the a an this that these those our my your his her their its some any no".split())
 TITLES = PERSONAL | PASSING | frozenset("class room number no line".split())
 """Words that may stand beside a name without being a part of it."""
-
-
-@dataclass(frozen=True)
-class Token:
-    """A word of the question."""
-
-    start: int
-    end: int
-    text: str
-    word: str
-    """Casefolded."""
-    first: bool
-    """Whether a sentence begins with it, and it is no owner: in `Renn's size?` it is one."""
-
-    @property
-    def like_a_name(self) -> bool:
-        """Written as names are, and not because a sentence begins."""
-        if any(character.isdigit() for character in self.text):
-            return True
-        if self.text.isupper() and (len(self.text) > 1 or not (self.first or self.text == "I")):
-            return True
-        return self.text[0].isupper() and not self.first and self.word not in OPENERS
-
-    @property
-    def may_name(self) -> bool:
-        """Whether it can be a word of a name here: IT may, it may not."""
-        return self.word not in OPENERS | PERSONAL or (self.like_a_name and self.text.isupper())
-
-    @property
-    def uncommon(self) -> bool:
-        """Whether no ordinary question has it, as few have a surname, in whatever case it is written."""
-        known = self.word in OPENERS | PASSING or self.word.removesuffix("s") in PASSING
-        return len(self.word) > 2 and self.word.isalpha() and not known and not common(self.word)
 
 
 def partial_mention(question: str, names: Names) -> Mention | None:
@@ -249,31 +202,3 @@ def _place(tokens: Sequence[Token], said: Sequence[Token], rarity: dict[str, flo
     while last + 1 in places:
         last += 1
     return tokens[first].start, tokens[last].end
-
-
-def tokens_of(question: str, names: Names) -> list[Token]:
-    """The words of a question, as names have them: without the s of a plural, the whole word for a clipped one."""
-    found: list[Token] = []
-    behind = 0
-    for match in WORD.finditer(question):
-        if match[0] == "s" and question[: match.start()].endswith(("'", "’")):
-            continue
-        if len(match[0]) == 1 and INITIAL.match(question, match.start()):
-            behind = match.end() + 1
-            continue
-        begins = not found or _ends_sentence(question[behind : match.start()], found[-1])
-        begins = begins and question[match.end() : match.end() + 1] not in ("'", "’")
-        word = match[0].casefold()
-        if not names.rarity(word):  # the U18s, Ferrymans; the lab
-            word = next(
-                (other for other in (word.removesuffix("s"), SHORT_FOR.get(word, "")) if names.rarity(other)), word
-            )
-        found.append(Token(*match.span(), match[0], word, begins))
-        behind = match.end()
-    return found
-
-
-def _ends_sentence(between: str, before: Token) -> bool:
-    """Whether a sentence ends between a word and the next: not behind Dr. or J."""
-    stops = before.word not in ABBREVIATIONS and len(before.text) > 1
-    return any(mark in between for mark in "?!:") or (stops and "." in between)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kblam.answering.names import Mention, Names
-from kblam.answering.partial_names import Token, tokens_of
+from kblam.answering.names import OPENERS, Mention, Names
+from kblam.answering.question_words import Token, tokens_of
 from kblam.answering.spellings import words
 
 __all__ = ["longer_mention"]
@@ -19,10 +19,13 @@ def longer_mention(question: str, mention: Mention, names: Names) -> Mention:
 
     What a property of the shorter one is called is not taken for a part of a name.
     """
+    about = {word for row in mention.rows for word in words(names.property_of(row).casefold())}
+    rest = f"{question[: mention.start]} {question[mention.end :]}".casefold()
+    if about.union(OPENERS).issuperset(words(rest)):
+        return mention  # without an index of the words of all names
     tokens = tokens_of(question, names)
     inside = {token.word for token in tokens if mention.start <= token.start < mention.end}
     said = {token.word for token in tokens}
-    about = {word for row in mention.rows for word in words(names.property_of(row).casefold())}
     longer = {
         name: parts
         for word in said - inside
