@@ -47,3 +47,11 @@ def test_the_name_of_a_property_is_no_part_of_a_name() -> None:
     question = "Has Alder House a lift?"
     (mention,) = (longer_mention(question, mention, names) for mention in names.mentions(question))
     assert mention.rows == (0,)
+
+
+def test_a_plain_question_needs_no_index_of_the_words_of_all_names() -> None:
+    names = Names([Triple(entity, "size", "1") for entity in ENTITIES])
+    for question, made in (("What is the size of Alder House?", False), ("Is the lift of Alder House old?", True)):
+        (mention,) = names.mentions(question)
+        longer_mention(question, mention, names)
+        assert bool(names._words) == made

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kblam.answering import statements
+from kblam.answering import kept
 from kblam.answering.statements import SILENT, Statements, statement
 
 AXES = {"the capital of it": 0, "the area of it": 1, "the anthem of it": 2}
@@ -45,7 +45,7 @@ def test_each_statement_is_embedded_once() -> None:
 
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statements, "MOST_KEPT", 2)
+    monkeypatch.setattr(kept, "MOST_KEPT", 2)
     asked.clear()
     known = Statements(encode)
     capital, area, anthem = AXES

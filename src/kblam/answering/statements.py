@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from kblam.answering.kept import Kept
+
 __all__ = ["Statements", "statement"]
 
-MOST_KEPT = 8192
-"""Statements whose embeddings are kept."""
 LONGEST_VALUE = 160
 """Characters of a value that are read to tell what kind of value it is."""
 MOST_PROPERTIES = 256
@@ -32,18 +32,11 @@ class Statements:
     """Embeddings of statements, made when first needed and kept."""
 
     def __init__(self, encode: Callable[[Sequence[str]], Tensor]) -> None:
-        self._encode = encode
-        self._vectors: dict[str, Tensor] = {}
+        self._vectors: Kept[str, Tensor] = Kept(lambda texts: torch.nn.functional.normalize(encode(texts), dim=-1))
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """(n, D) of length one."""
-        kept = self._vectors  # never changed in place: other threads read it too
-        fresh = [text for text in dict.fromkeys(texts) if text not in kept]
-        made: dict[str, Tensor] = {}
-        if fresh:
-            made = dict(zip(fresh, torch.nn.functional.normalize(self._encode(fresh), dim=-1), strict=True))
-            self._vectors = {**kept, **made} if len(kept) + len(made) <= MOST_KEPT else made
-        return torch.stack([made[text] if text in made else kept[text] for text in texts])
+        return torch.stack(self._vectors.get(texts))
 
     def lead(self, directions: Tensor, own: Sequence[str], counts: Counter[str]) -> Tensor:
         """How much better each question fits its row's own property than the best other one there is, (n,).
