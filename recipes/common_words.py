@@ -1,6 +1,6 @@
 """Write the words of ordinary questions, which name nothing by themselves: `python recipes/common_words.py`.
 
-From the questions and names of the synthetic properties. Writes `src/kblam/answering/common_words.txt`.
+From the questions and names of the synthetic properties. Writes `src/kblam/naming/common_words.txt`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kblam.synthesis.properties import PROPERTIES
 
-PATH = Path(__file__).parent.parent / "src" / "kblam" / "answering" / "common_words.txt"
+PATH = Path(__file__).parent.parent / "src" / "kblam" / "naming" / "common_words.txt"
 ENOUGH = 2
 """A word that stands there less often is not common."""
 LOWER = re.compile("(?<![A-Za-z'’])[a-z]{2,}(?![A-Za-z])")

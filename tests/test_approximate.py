@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 from counting_encoder import CountingEncoder
-from test_evidence import adapter as reading_adapter
+from test_reader import adapter as reading_adapter
 from tiny_models import IDS, MASK, QUESTIONS, TOKENS, WIDTH, close, tiny_adapter, tiny_model
 from torch import Tensor
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering import evidence
-from kblam.answering.evidence import Reader, follow
+from kblam.answering import reader as reader_module
+from kblam.answering.reader import Reader, follow
 from kblam.attention import approximate
 from kblam.attention.approximate import PROPOSED, follow_index, index_rows
 from kblam.attention.latent import LatentParts, Latents
@@ -172,11 +172,11 @@ def test_a_reader_follows_its_knowledge_through_changes() -> None:
 def test_misspelt_names_are_looked_for_among_the_proposed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     knowledge = KnowledgeBase.from_triples([Triple(f"Zembla{row}", "p", "v") for row in range(60)])
     given: list[int] = []
-    monkeypatch.setattr(evidence, "near_mention", lambda question, best, names: given.append(len(list(best))))
+    monkeypatch.setattr(reader_module, "near_mention", lambda question, best, names: given.append(len(list(best))))
     reads = KBLaM.from_pretrained("default").adapter
     assert reads is not None
     Reader(reads, knowledge.snapshot(), knowledge.encoder, "ann").read(["Where is Zemlba7?"])
-    assert given == [evidence.RESEMBLING]
+    assert given == [reader_module.RESEMBLING]
 
 
 def test_a_changed_fact_is_answered_from_at_once() -> None:

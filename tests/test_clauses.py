@@ -6,7 +6,7 @@ import pytest
 
 from kblam import Triple
 from kblam.answering.clauses import about_all, clauses
-from kblam.answering.names import Names
+from kblam.naming.names import Names
 
 NAMES = Names(
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,10 @@ from tiny_encoder import MEAN, sentence_folder
 from tiny_training import WordsEncoder
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering.evidence import MOST_PAIRED, Reader
-from kblam.answering.pairs import Pairs
-from kblam.answering.statements import statement
+from kblam.answering.evidence import evidence
+from kblam.answering.pairs import MOST_PAIRED, Pairs
+from kblam.answering.reader import Reader
+from kblam.answering.statements import statement, statement_of
 from kblam.cli import main
 from kblam.errors import EncoderError, ModelError
 from kblam.knowledge import load_encoder, sentence_model
@@ -23,10 +23,9 @@ from kblam.knowledge.encoders import DEFAULT_ENCODER, LARGER_ENCODER
 from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.adapter import CROSS_EVIDENCE, EVIDENCE, Adapter
 from kblam.models.shipped import LARGE_MODEL, shipped_adapter
-from kblam.synthesis.facts import make_facts
-from kblam.training.cross_encoder import CrossPlan, _choice_loss, _step, _with_none, train_cross_encoder
+from kblam.training.cross_encoder import CrossPlan, _choice_loss, train_cross_encoder
+from kblam.training.pair_lessons import NamelessLessons
 from kblam.training.questions import make_practice
-from kblam.training.themes import by_theme
 
 QUESTIONS = ["In which town do the ministers of Mongolia sit?", "How big is Torlia?", "Who am I?"]
 FACTS = [
@@ -50,8 +49,9 @@ def tiny(tmp_path: Path) -> str:
 
 @pytest.fixture
 def adapter(tiny: str) -> Adapter:
-    """The shipped one with a tiny random cross-encoder."""
+    """The shipped one with a tiny random cross-encoder, and none that reads whole facts."""
     adapter = shipped_adapter()
+    adapter.take_fact_encoder(None, None)
     adapter.take_cross_encoder(tiny, tiny_weights())
     assert adapter.name_bonus is not None
     adapter.name_bonus[3] = 1.5
@@ -92,19 +92,23 @@ def test_each_pair_is_read_once() -> None:
         read.extend(zip(asked, stated, strict=True))
         return torch.tensor([float(len(text)) for text in stated])
 
-    pairs = Pairs(make)  # type: ignore[arg-type]
-    assert pairs.logits(["a", "a", "b"], ["x", "x", "xy"]).tolist() == [1, 1, 2]
-    assert pairs.logits(["b", "c"], ["xy", "xyz"]).tolist() == [2, 3]
+    pairs = Pairs(make, lambda fact: fact.value)  # type: ignore[arg-type]
+    one, two, three = (Triple("thing", "p", value) for value in ("x", "xy", "xyz"))
+    assert pairs.logits(["a", "a", "b"], [one, one, two]).tolist() == [1, 1, 2]
+    assert pairs.logits(["b", "c"], [two, three]).tolist() == [2, 3]
     assert read == [("a", "x"), ("b", "xy"), ("c", "xyz")]
-    pairs.logits(["电话"], [statement("电话", "110")])
+    Pairs(make, statement_of).logits(["电话"], [Triple("他", "电话", "110")])  # type: ignore[arg-type]
     assert read[-1] == ("phone number", "the phone number of it is 110")
 
 
 def test_logits_decide_among_the_rows_of_what_is_named(adapter: Adapter) -> None:
     encoder = load_encoder(DEFAULT_ENCODER)
     snapshot = KnowledgeBase.from_triples(FACTS, encoder).snapshot()
-    reader, plain = Reader(adapter, snapshot, encoder), Reader(shipped_adapter(), snapshot, encoder)
-    adapter.name_bonus[:3] = shipped_adapter().name_bonus[:3]  # type: ignore[index]
+    bare = shipped_adapter()
+    for take in (bare.take_fact_encoder, bare.take_cross_encoder):
+        take(None, None)
+    reader, plain = Reader(adapter, snapshot, encoder), Reader(bare, snapshot, encoder)
+    adapter.name_bonus[:3] = bare.name_bonus[:3]  # type: ignore[index]
     reading, usual = reader.read(QUESTIONS), plain.read(QUESTIONS)
     assert reading.nameless[0] == "In which town do the ministers of it sit?" and reading.nameless[2] == "Who am I?"
     cross = adapter.cross_encoder()
@@ -113,25 +117,11 @@ def test_logits_decide_among_the_rows_of_what_is_named(adapter: Adapter) -> None
     logits = cross.logits([reading.nameless[0]] * 2 + [reading.nameless[1]], stated)
     added = torch.zeros(3, 3)
     added[0, :2], added[1, 2] = 1.5 * logits[:2], 1.5 * logits[2]
-    shipped_logits = torch.zeros(3, 3) if plain._pairs is None else _added(plain, usual)
-    torch.testing.assert_close(reader.scores(reading) - plain.scores(usual) + shipped_logits, added, atol=0.05, rtol=0)
-    evidence = reader.evidence(reading, [0, 2, 1])
-    assert evidence.shape == (3, len(CROSS_EVIDENCE))
-    torch.testing.assert_close(evidence[0, -2:], torch.stack([logits[0], logits[0] - logits[1]]), atol=0.05, rtol=0)
-    torch.testing.assert_close(evidence[1, -2:], logits[2].expand(2), atol=0.05, rtol=0)
-
-
-def _added(reader: Reader, reading: object) -> torch.Tensor:
-    """What the shipped cross-encoder adds to the scores of the rows named."""
-    found = torch.zeros(3, 3)
-    assert reader.adapter.name_bonus is not None
-    rows = [[0, 1], [2], []]
-    scores = [bonus for _, bonus in reading.bonuses]  # type: ignore[attr-defined]
-    for line, (places, logits) in enumerate(
-        zip(rows, reader._paired_logits(reading.nameless, rows, scores), strict=True)
-    ):  # type: ignore[attr-defined]
-        found[line, places] = reader.adapter.name_bonus[3] * logits
-    return found
+    torch.testing.assert_close(reader.scores(reading) - plain.scores(usual), added, atol=0.05, rtol=0)
+    found = evidence(reader, reading, [0, 2, 1])
+    assert found.shape == (3, len(EVIDENCE) + len(CROSS_EVIDENCE))
+    torch.testing.assert_close(found[0, -2:], torch.stack([logits[0], logits[0] - logits[1]]), atol=0.05, rtol=0)
+    torch.testing.assert_close(found[1, -2:], logits[2].expand(2), atol=0.05, rtol=0)
 
 
 def test_only_the_likeliest_rows_of_a_thing_are_read_together_with_a_question(adapter: Adapter) -> None:
@@ -143,16 +133,13 @@ def test_only_the_likeliest_rows_of_a_thing_are_read_together_with_a_question(ad
         calls.append(len(asked))
         return torch.arange(len(asked)) + 5.0
 
-    reader._pairs = Pairs(make)  # type: ignore[arg-type]
+    reader.nameless_pairs = Pairs(make, statement_of)  # type: ignore[arg-type]
     scores = torch.arange(len(facts)) % 7 * 1.0
-    (logits,) = reader._paired_logits(["What is it?"], [range(len(facts))], [scores])
+    (logits,) = reader.nameless_pairs.among(["What is it?"], [facts], [scores])
     assert calls == [MOST_PAIRED] and (logits > 5).sum() == MOST_PAIRED - 1
     assert set((logits > 5).nonzero()[:, 0].tolist()) < set((scores >= 5).nonzero()[:, 0].tolist())
     reading = reader.read(["What is the quality 3 of Mongolia?"])
-    evidence = reader.evidence(reading, [27])
-    assert (
-        evidence.shape == (1, len(CROSS_EVIDENCE)) and evidence[0, -2] >= 5
-    )  # the row itself is read, however unlikely
+    assert evidence(reader, reading, [27])[0, -2] >= 5  # the row itself is read, however unlikely
 
 
 def test_an_adapter_keeps_its_cross_encoder(adapter: Adapter, tmp_path: Path) -> None:
@@ -161,11 +148,14 @@ def test_an_adapter_keeps_its_cross_encoder(adapter: Adapter, tmp_path: Path) ->
     ours, theirs = adapter.cross_encoder(), again.cross_encoder()
     assert ours is not None and theirs is not None
     assert torch.equal(ours.logits(QUESTIONS, QUESTIONS), theirs.logits(QUESTIONS, QUESTIONS))
-    assert again.evidence == CROSS_EVIDENCE and again.encoder_weights().keys() == adapter.encoder_weights().keys()
+    assert (
+        again.evidence == EVIDENCE + CROSS_EVIDENCE
+        and again.encoder_weights().keys() == adapter.encoder_weights().keys()
+    )
     again.take_cross_encoder(None, None)
     again.save(tmp_path / "adapter")
     bare = Adapter.load(tmp_path / "adapter")
-    assert bare.cross_encoder() is None and bare.evidence == EVIDENCE and len(bare.name_bonus) == 3  # type: ignore[arg-type]
+    assert bare.cross_encoder() is None and bare.evidence == EVIDENCE
     assert not (tmp_path / "adapter" / "cross_encoder.safetensors").exists()
     torch.testing.assert_close(bare.refusal_weight, adapter.refusal_weight[: len(EVIDENCE)])  # type: ignore[index]
 
@@ -209,28 +199,14 @@ def test_a_model_with_another_cross_encoder_is_saved_and_asked(
 # -- training ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_step_sets_a_question_beside_its_own_statement_and_others_of_its_kind() -> None:
-    practice = make_practice(make_facts(400, 3, other_scripts=0.0), WordsEncoder(), 0, progress=False)
-    plan = CrossPlan(questions=40, statements=5, strange=0.0, unvalued=0.0, paraphrased=0.0)
-    asked, stated, there = _step(practice, by_theme(practice), plan, random.Random(0))
-    assert len(asked) == len(stated) == 200 and there.shape == (40,) and 10 < there.sum() < 40
-    said = {statement(fact.property, fact.value): fact for fact in practice.facts}
-    assert set(stated) <= said.keys()
-    for start in range(0, 200, 5):
-        facts = [said[text] for text in stated[start : start + 5]]
-        assert len({fact.property for fact in facts}) == 5 and len(set(asked[start : start + 5])) == 1
-        assert facts[0].property in asked[start] and facts[0].entity not in asked[start]
-
-
 def test_the_choice_is_between_the_statements_and_none_of_them() -> None:
-    logits = torch.tensor([[2.0, 1.0, -1.0], [2.0, 1.0, -1.0]])
+    logits = torch.tensor([[2.0, 1.0, -1.0], [0.0, 1.0, -1.0]])
     there = torch.tensor([True, False])
-    assert _with_none(logits, there).tolist() == [[0, 2, 1, -1], [0, -30, 1, -1]]
     expected = -torch.log(
-        torch.stack([logits[0].exp()[0] / (1 + logits[0].exp().sum()), 1 / (1 + logits[1, 1:].exp().sum())])
+        torch.stack([logits[0].exp()[0] / (1 + logits[0].exp().sum()), 1 / (1 + logits[1].exp().sum())])
     )
     torch.testing.assert_close(_choice_loss(logits, there, None, CrossPlan()), expected.mean())
-    agreed = _choice_loss(logits, there, torch.tensor([[30.0, 0.0, 0.0], [30.0, -30.0, -30.0]]), CrossPlan())
+    agreed = _choice_loss(logits, there, torch.tensor([[30.0, 0.0, 0.0], [-30.0, -30.0, -30.0]]), CrossPlan())
     torch.testing.assert_close(agreed, expected.mean(), atol=1e-3, rtol=0)
     other = _choice_loss(logits, there, torch.tensor([[0.0, 0.0, 30.0], [0.0, 30.0, -30.0]]), CrossPlan())
     assert other > agreed
@@ -239,16 +215,17 @@ def test_the_choice_is_between_the_statements_and_none_of_them() -> None:
 def test_it_learns_to_tell_two_properties_apart_and_goes_on() -> None:
     facts = [Triple(f"thing {number}", name, "so") for number in range(20) for name in ("shirley", "monday")]
     practice = make_practice(facts, WordsEncoder(), 0, progress=False)
-    plan = CrossPlan(steps=30, questions=8, statements=2, strange=0.0, paraphrased=0.0, rank=8, rate=2e-3, warmup=3)
+    lessons = replace(NamelessLessons.about(practice, statements=1), strange=0.0, paraphrased=0.0)
+    plan = CrossPlan(steps=40, questions=12, rank=8, rate=2e-3, warmup=3)
     losses: list[float] = []
     model = load_sentence_model(DEFAULT_ENCODER)
-    weights = train_cross_encoder(model, practice, plan, lambda step, loss: losses.append(loss))
-    assert sum(losses[-5:]) < 0.5 * sum(losses[:5]) and len(losses) == 30
+    weights = train_cross_encoder(model, lessons, plan, lambda step, loss: losses.append(loss))
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5]) and len(losses) == 40
     asked = [f"What is the {name} of it?" for name in ("shirley", "shirley", "monday", "monday")]
     stated = [statement(name) for name in ("shirley", "monday") * 2]
     right, wrong, other, own = load_cross_encoder(DEFAULT_ENCODER, weights).logits(asked, stated)
     assert right > wrong and own > other
-    again = train_cross_encoder(model, practice, replace(plan, steps=0), print, start=weights)
+    again = train_cross_encoder(model, lessons, replace(plan, steps=0), print, start=weights)
     assert all(torch.equal(one, other) for one, other in zip(_matrices(again), _matrices(weights), strict=True))
 
 

@@ -17,6 +17,7 @@ FLOORS = [
     {"knowledge"},
     {"attention"},
     {"models"},
+    {"naming"},
     {"answering"},
     {"synthesis"},
     {"training"},

@@ -10,13 +10,14 @@ import torch
 from tiny_encoder import MEAN, sentence_folder
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering.evidence import Reader
+from kblam.answering.evidence import evidence
+from kblam.answering.reader import Reader
 from kblam.cli import main
 from kblam.errors import ModelError
 from kblam.knowledge import load_encoder, sentence_model
 from kblam.knowledge.encoders import LARGER_ENCODER
 from kblam.knowledge.packaged import packaged_folder
-from kblam.models.adapter import CROSS_EVIDENCE, Adapter
+from kblam.models.adapter import Adapter
 from kblam.models.shipped import DEFAULT_MODEL, LARGE_MODEL, save_larger_reading, shipped_adapter
 
 QUESTIONS = ["In which town do the ministers of Mongolia sit?", "How big is Torlia?", "Who am I?"]
@@ -45,7 +46,7 @@ def test_meanings_have_a_width_of_their_own(adapter: Adapter) -> None:
     reading, usual = reader.read(QUESTIONS), plain.read(QUESTIONS)
     assert reading.masked.shape == (3, 16) and usual.masked.shape == reading.embedding.shape == (3, 384)
     assert torch.equal(reading.embedding, usual.embedding)
-    assert reader.evidence(reading, [0, 2, 1]).shape == (3, len(CROSS_EVIDENCE))
+    assert evidence(reader, reading, [0, 2, 1]).shape == (3, len(adapter.evidence))
     ours, theirs = reader.scores(reading), plain.scores(usual)
     assert (ours[0, :2] - theirs[0, :2]).abs().min() > 1e-4 and torch.equal(ours[0, 2], theirs[0, 2])
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering.evidence import Reader
+from kblam.answering.reader import Reader
 from kblam.cli import main
 from kblam.errors import KnowledgeError
 from kblam.integrate import integrate

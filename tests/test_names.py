@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.answering.names import Mention, Names, asked_property
+from kblam.naming.names import Mention, Names, asked_property
 
 ENTITIES = ("Guinea", "Republic of the Congo", "Trinidad and Tobago", "AI", "It", "C", "蒙古", "The Sun")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.answering.names import Names
-from kblam.answering.near_names import near_mention
+from kblam.naming.names import Names
+from kblam.naming.near_names import near_mention
 
 ENTITIES = ("Upper Port Falen", "LGBCA", "Dorfor-346", "Peru", "Mongolia", "Magnolia", "蒙古国家图书馆")
 NAMES = Names([Triple(entity, "capital", "x", aliases=("Mongol uls",) * (entity == "Mongolia")) for entity in ENTITIES])

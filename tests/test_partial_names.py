@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.answering.names import Names
-from kblam.answering.partial_names import partial_mention
+from kblam.naming.names import Names
+from kblam.naming.partial_names import partial_mention
 
 ENTITIES = (
     *(

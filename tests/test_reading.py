@@ -24,6 +24,7 @@ from kblam.training.question_encoder import LowRankPlan, _read, _stated_loss, tr
 from kblam.training.questions import make_practice
 from kblam.training.reading import (
     CROSS_SHARES,
+    FACT_SHARES,
     MASKED_SHARES,
     calibrate_names,
     learn_to_read,
@@ -75,11 +76,13 @@ def test_questions_are_read_as_shipped_in_any_model_with_that_encoder(lessons: L
 def test_the_cross_encoder_is_the_shipped_one_or_none(lessons: Lessons) -> None:
     adapter = vector_training(lessons).adapter  # of an encoder that is not the shipped one's
     learn_to_read_together(adapter, lessons, "shipped", 1, 0)
-    assert adapter.config.cross_encoder == DEFAULT_ENCODER and len(adapter.name_bonus) == 4  # type: ignore[arg-type]
+    assert adapter.config.cross_encoder == adapter.config.fact_encoder == DEFAULT_ENCODER
     assert calibrate_names(adapter, lessons, ENCODER, 60, 10, 0) > 0
     assert adapter.name_bonus is not None and float(adapter.name_bonus[3]) in CROSS_SHARES
+    assert float(adapter.name_bonus[4]) in FACT_SHARES
     learn_to_read_together(adapter, lessons, "none", 1, 0)
-    assert adapter.config.cross_encoder is adapter.cross_weights is None and len(adapter.name_bonus) == 3
+    assert adapter.config.cross_encoder is adapter.cross_weights is adapter.config.fact_encoder is None
+    assert calibrate_names(adapter, lessons, ENCODER, 60, 10, 0) > 0 and adapter.name_bonus[3:].tolist() == [0, 0]
     for wrong in ({"cross_encoder": "other"}, {"cross_steps": 0}):
         with pytest.raises(InputError, match="--cross_"):
             Options(**wrong)  # type: ignore[arg-type]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.answering.names import Names
-from kblam.answering.scattered_names import longer_mention
+from kblam.naming.names import Names
+from kblam.naming.scattered_names import longer_mention
 
 ENTITIES = (
     "Alder House",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kblam.answering.spellings import Spellings
+from kblam.naming.spellings import Spellings
 
 KNOWN = Spellings(["mongolia", "magnolia", "dorfor-346", "peru", "angola", "蒙古国家图书馆"])
 

@@ -18,7 +18,7 @@ from functools import partial
 import torch
 
 from kblam import KnowledgeBase, Triple
-from kblam.answering.evidence import Reader, follow
+from kblam.answering.reader import Reader, follow
 from kblam.measuring.clock import seconds
 from kblam.models.shipped import shipped_adapter
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering.evidence import Reader
+from kblam.answering.reader import Reader
 from kblam.models.shipped import shipped_adapter
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from train_base import new_model
+from train_facts import FACTS, worlds
 from train_reading import CALIBRATION_THEMES, ENCODER
 from transformers import PreTrainedTokenizerFast
 
@@ -25,6 +26,7 @@ from kblam.models.tensor_files import read_cross_weights
 from kblam.synthesis.facts import make_facts, split_properties
 from kblam.synthesis.making import Recipe, add_questions, with_aliases
 from kblam.synthesis.properties import Property
+from kblam.synthesis.questions import Question
 from kblam.training.prior import calibrate_refusal
 from kblam.training.questions import Exam, make_exam
 
@@ -36,10 +38,16 @@ READING = ("beta_", "question_", "name_bonus")
 RETRIEVAL_SHARE = 0.25
 """Share of the language model's own attention in the retrieval score; with all of it, 1.7 of 100 paraphrased questions about properties that no
 training saw found another row of the same entity."""
-BONUS = (8.0, 16.0, 2.0, 2.0)
+BONUS = (8.0, 16.0, 2.0, 2.0, 2.0)
 """For rows whose entity is named, and whose property is; weights of the question without its names, by vectors and by the
-cross-encoder. The last two were found on the themes that refusal is calibrated on, where half or twice of them differ by less than
-a point; the second after two of 2,500 plain questions, in Chinese and Japanese, had lost to the cross-encoder with 4."""
+cross-encoder, and of the whole question. The third and fourth were found on the themes that refusal is calibrated on, where half
+or twice of them differ by less than a point; the second after two of 2,500 plain questions, in Chinese and Japanese, had lost
+to the cross-encoder with 4."""
+
+
+WORLD_WEIGHT = 0.1
+"""Of a question about a world in the calibration of refusal: with more, fewer of them are refused wrongly, and more of the synthetic
+ones."""
 
 
 def joined_adapter() -> Adapter:
@@ -59,10 +67,11 @@ def joined_adapter() -> Adapter:
 
 
 def read_together(adapter: Adapter, encoder: str, path: Path) -> None:
-    """Give an adapter the cross-encoder in a file, and what counts for a row of a thing named; all
-    updates in half precision, which is enough for them and takes half the space."""
-    weights = read_cross_weights(path)
-    adapter.take_cross_encoder(encoder, replace(weights, updates=halved(weights.updates)))
+    """Give an adapter the cross-encoder in a file, the one that reads whole facts, and what counts for a row of a thing
+    named; all updates in half precision, which is enough for them and takes half the space."""
+    for take, name, file in ((adapter.take_cross_encoder, encoder, path), (adapter.take_fact_encoder, ENCODER, FACTS)):
+        weights = read_cross_weights(file)
+        take(name, replace(weights, updates=halved(weights.updates)))
     adapter.question_updates, adapter.meaning_updates = (
         halved(adapter.question_updates),
         halved(adapter.meaning_updates),
@@ -124,8 +133,21 @@ def dataset_exam() -> Exam:
 
 
 def calibration_exams() -> list[Exam]:
-    """What refusal is calibrated on: questions in large knowledge bases and in small ones."""
-    return [mixed_exam(), dataset_exam(), *small_exams()]
+    """What refusal is calibrated on: questions in large knowledge bases and in small ones, and people's."""
+    return [mixed_exam(), dataset_exam(), *small_exams(), *world_exams()]
+
+
+def world_exams() -> list[Exam]:
+    """Questions about a third of the worlds that are kept for this."""
+    exams = []
+    for world in worlds("calibration")[::3]:
+        asked = [
+            Question(each.text, "", () if each.row is None else (world.facts[each.row].identity,), "world")
+            for each in world.questions
+        ]
+        answerable = tuple(each.row is not None for each in world.questions)
+        exams.append(Exam(tuple(world.facts), tuple(asked), answerable, WORLD_WEIGHT))
+    return exams
 
 
 def small_exams(count: int = 20) -> list[Exam]:

@@ -16,23 +16,29 @@ from kblam.knowledge.encoders import LARGER_ENCODER
 from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.tensor_files import read_cross_weights, save_cross_weights
 from kblam.training.cross_encoder import CrossPlan, train_cross_encoder
+from kblam.training.pair_lessons import NamelessLessons
 
 LARGER = RUNS / "cross_larger.safetensors"
 SMALL = RUNS / "cross.safetensors"
+
+
+def lessons(facts: int) -> NamelessLessons:
+    """What both learn: questions beside eight statements."""
+    return NamelessLessons.about(practice(facts, 0), english=True, statements=8)
 
 
 def larger(facts: int, plan: CrossPlan) -> CrossWeights:
     """The larger cross-encoder, unless it is there already."""
     if not LARGER.exists():
         model = load_sentence_model(LARGER_ENCODER)
-        save_cross_weights(LARGER, train_cross_encoder(model, practice(facts, 0), plan, log_losses(LARGER)))
+        save_cross_weights(LARGER, train_cross_encoder(model, lessons(facts), plan, log_losses(LARGER)))
     return read_cross_weights(LARGER)
 
 
 def small(facts: int, plan: CrossPlan, teacher: CrossEncoder) -> CrossWeights:
     """The small one."""
     model = load_sentence_model(ENCODER)
-    weights = train_cross_encoder(model, practice(facts, 0), plan, log_losses(SMALL), teacher=teacher)
+    weights = train_cross_encoder(model, lessons(facts), plan, log_losses(SMALL), teacher=teacher)
     save_cross_weights(SMALL, weights)
     return weights
 
@@ -46,9 +52,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=512, help="a step, with 8 statements each")
     options = parser.parse_args()
     RUNS.mkdir(exist_ok=True)
-    step = {"questions": options.questions, "statements": 8, "english": True}
-    weights = larger(options.facts, CrossPlan(steps=options.larger_steps, rank=32, rate=6e-4, **step))
-    small(options.facts, CrossPlan(steps=options.steps, **step), load_cross_encoder(LARGER_ENCODER, weights))
+    large_plan = CrossPlan(steps=options.larger_steps, questions=options.questions, rank=32, rate=6e-4)
+    teacher = load_cross_encoder(LARGER_ENCODER, larger(options.facts, large_plan))
+    small(options.facts, CrossPlan(steps=options.steps, questions=options.questions), teacher)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from kblam.answering.evidence import Reader
+from kblam.answering.reader import Reader
 from kblam.knowledge import KnowledgeBase, load_encoder
 from kblam.knowledge.encoders import LARGER_ENCODER, LocalEncoder
 from kblam.knowledge.sentence_model import Updates, load_sentence_model

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from kblam.answering.names import Mention, asks_for_everything
+from kblam.naming.names import Mention, asks_for_everything
 
 __all__ = ["about_all", "clauses"]
 

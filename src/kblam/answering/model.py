@@ -13,8 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
 from kblam.answering.decoding import Generation
-from kblam.answering.evidence import Reader, Reading, follow
+from kblam.answering.evidence import confidence
 from kblam.answering.prompts import REFUSAL, check_question
+from kblam.answering.reader import Reader, Reading, follow
 from kblam.answering.speech import Choice, Speech
 from kblam.answering.vectors import Scan
 from kblam.attention.approximate import load_faiss
@@ -303,16 +304,16 @@ class KBLaM:
             ]
         scores = self._attention(reader, reading).float()
         best = scores.argmax(-1).tolist()
-        confidence = reader.confidence(reading, best).to(scores.device)
-        weights = torch.cat([scores.softmax(-1) * confidence[:, None], 1 - confidence[:, None]], -1).cpu()
+        sure = confidence(reader, reading, best).to(scores.device)
+        weights = torch.cat([scores.softmax(-1) * sure[:, None], 1 - sure[:, None]], -1).cpu()
         attended = scores.topk(min(self._top_k, rows)).indices
         return [
-            Choice(text, asked, share, self._worth_quoting(share[:-1]) if sure > 0.5 else (), best)
-            for text, asked, share, sure, best in zip(
+            Choice(text, asked, share, self._worth_quoting(share[:-1]) if chance > 0.5 else (), best)
+            for text, asked, share, chance, best in zip(
                 reader.said_plainly(reading, best),
                 reading.embedding,
                 weights,
-                confidence.tolist(),
+                sure.tolist(),
                 attended,
                 strict=True,
             )

@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.decoding import Generation, generate
-from kblam.answering.evidence import Reader
 from kblam.answering.prompts import chat_prompt, quoting_prompt
+from kblam.answering.reader import Reader
 from kblam.answering.vectors import read_rows
 from kblam.errors import InputError, ModelError
 from kblam.knowledge import Snapshot

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from kblam.answering.kept import Kept
+from kblam.knowledge import Triple
 
-__all__ = ["Statements", "statement"]
+__all__ = ["Statements", "fact_text", "statement", "statement_of"]
 
 LONGEST_VALUE = 160
 """Characters of a value that are read to tell what kind of value it is."""
@@ -26,6 +27,16 @@ SILENT = 0.5
 def statement(name: str, value: str = "") -> str:
     """What a fact says without the name of the thing: the property, and the beginning of its value if given."""
     return f"the {name} of it is {value[:LONGEST_VALUE]}" if value else f"the {name} of it"
+
+
+def statement_of(triple: Triple) -> str:
+    """The same of a fact."""
+    return statement(triple.property, triple.value)
+
+
+def fact_text(triple: Triple) -> str:
+    """What a fact says, with the name."""
+    return f"the {triple.property} of {triple.entity} is {triple.value[:LONGEST_VALUE]}"
 
 
 class Statements:

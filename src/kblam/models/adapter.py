@@ -47,12 +47,13 @@ from kblam.models.tensor_files import (
     write_tensors,
 )
 
-__all__ = ["CROSS_EVIDENCE", "EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
+__all__ = ["CROSS_EVIDENCE", "EVIDENCE", "FACT_EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
 WEIGHTS_FILE = "adapter.safetensors"
 QUESTION_FILE = "question_encoder.safetensors"
 MEANING_FILE = "meaning_encoder.safetensors"
 CROSS_FILE = "cross_encoder.safetensors"
+FACT_FILE = "fact_encoder.safetensors"
 EVIDENCE = (
     "score", "entity named", "property named", "another property named", "property of other things named",
     "lead over the entity's other rows", "masked cosine", "masked lead over the entity's other rows",
@@ -60,10 +61,16 @@ EVIDENCE = (
 )  # fmt: skip
 """What speaks for the best row: its prior score; what the question names; and how well the question fits what the row says
 when the entity is masked on both sides, so that only property and value count."""
-CROSS_EVIDENCE = (*EVIDENCE, "cross-encoder's logit", "lead of that over the entity's other rows")
-"""The same, for an adapter with a cross-encoder."""
-_BONUS = (8.0, 16.0, 1.0)
-_UNCALIBRATED = (0.5, *[0.0] * (len(EVIDENCE) - 1))
+CROSS_EVIDENCE = ("cross-encoder's logit", "lead of that over the entity's other rows")
+"""Beside it, for an adapter with a cross-encoder."""
+FACT_EVIDENCE = (
+    "fact's logit", "fact's logit where no name is known", "lead of that over other rows",
+    "words like other names", "numbers like other names",
+)  # fmt: skip
+"""Likewise with one that reads whole facts."""
+_BONUS = (8.0, 16.0, 1.0, 0.0, 0.0)
+_UNCALIBRATED = 0.5
+"""Weight of the row's score as long as nothing is known of the rest."""
 _tuning = threading.Lock()
 _BLOCK = 1 << 16
 """Rows whose statistics are computed at once, so that a large knowledge base needs no second copy of itself."""
@@ -95,9 +102,9 @@ class Adapter(nn.Module):
     question_value: nn.Parameter | None
     """(D, D), likewise before it is compared with values."""
     name_bonus: Tensor | None
-    """(3,), or (4,) with a cross-encoder: added to the scores of rows whose entity the question names, and to those whose
-    property it names as well; the share of the score that the question without the name has with what the row says; and
-    that of the cross-encoder's logit."""
+    """(5,): added to the scores of rows whose entity the question names, and to those whose property it names as well; the
+    share of the score that the question without the name has with what the row says; and those of the logits of what
+    reads both together, without names and with them."""
     refusal_weight: Tensor | None
     """(len(self.evidence),): weighs the evidence that the best row answers the question; a logistic regression."""
     refusal_bias: Tensor | None
@@ -120,7 +127,9 @@ class Adapter(nn.Module):
         self.cross_weights: CrossWeights | None = None
         """What makes a cross-encoder of `config.cross_encoder`, if there is one."""
         self._tuned_encoders: dict[tuple[str, str], LocalEncoder] = {}
-        self._cross: CrossEncoder | None = None
+        self.fact_weights: CrossWeights | None = None
+        """What makes one that reads whole facts of `config.fact_encoder`, if there is one."""
+        self._made: dict[str, CrossEncoder] = {}
         layers, heads, width = len(config.knowledge_layers), config.heads, config.encoder_width
         key = nn.Linear(width, (config.key_blocks or layers) * heads * config.head_dim)
         value = nn.Linear(width, layers * heads * config.value_head_dim)
@@ -138,13 +147,13 @@ class Adapter(nn.Module):
         # Fitted to what retrieval finds, not by the gradient of the model's loss.
         prior = config.question_prior
         self.register_buffer("name_bonus", torch.tensor(_BONUS) if prior else None)
-        self.register_buffer("refusal_weight", torch.tensor(_UNCALIBRATED) if prior else None)
+        uncalibrated = torch.tensor([_UNCALIBRATED, *[0.0] * (len(self.evidence) - 1)])
+        self.register_buffer("refusal_weight", uncalibrated if prior else None)
         self.register_buffer("refusal_bias", torch.tensor(-6.0) if prior else None)
         self.null_key = nn.Parameter(torch.zeros(layers, heads, config.head_dim)) if config.null_row else None
         self.null_offset = nn.Parameter(torch.zeros(layers)) if config.null_row else None
         widths = outputs, heads * config.value_head_dim, config.hidden_size, config.embedding_size or config.hidden_size
         self.value_slots = ValueSlots(len(config.slot_layers), *widths) if config.slot_layers else None
-        self.take_cross_encoder(config.cross_encoder, None)
 
     @classmethod
     def for_model(cls, model: PreTrainedModel, config: AdapterConfig) -> Adapter:
@@ -272,31 +281,54 @@ class Adapter(nn.Module):
             return self._tuned_encoders[use, encoder.name]
 
     def cross_encoder(self) -> CrossEncoder | None:
-        """What reads questions and statements together; raises EncoderError when its encoder cannot be found."""
-        if self.config.cross_encoder is None or self.cross_weights is None:
+        """What reads questions and statements without names together; raises EncoderError when its encoder cannot be
+        found."""
+        return self._cross_encoder("cross", self.config.cross_encoder, self.cross_weights)
+
+    def fact_encoder(self) -> CrossEncoder | None:
+        """What reads whole questions and facts together; likewise."""
+        return self._cross_encoder("fact", self.config.fact_encoder, self.fact_weights)
+
+    def _cross_encoder(self, use: str, name: str | None, weights: CrossWeights | None) -> CrossEncoder | None:
+        if name is None or weights is None:
             return None
         with _tuning:
-            if self._cross is None:
-                self._cross = load_cross_encoder(self.config.cross_encoder, self.cross_weights)
-            return self._cross
+            if use not in self._made:
+                self._made[use] = load_cross_encoder(name, weights)
+            return self._made[use]
 
     def encoder_weights(self) -> dict[str, Tensor]:
         """What this adapter changes in encoders, by name: `state_dict` has the rest."""
         named = named_updates(self.question_updates, "question.") | named_updates(self.meaning_updates, "meaning.")
-        return named if self.cross_weights is None else named | named_weights(self.cross_weights, "cross.")
+        for weights, prefix in ((self.cross_weights, "cross."), (self.fact_weights, "fact.")):
+            named |= {} if weights is None else named_weights(weights, prefix)
+        return named
 
     def take_cross_encoder(self, name: str | None, weights: CrossWeights | None) -> None:
         """Read questions and statements together by the encoder of this name, with these weights, or not at all; what its
         logit counts is to be calibrated then."""
-        self.config, self.cross_weights, self._cross = replace(self.config, cross_encoder=name), weights, None
-        if self.name_bonus is not None and self.refusal_weight is not None:
-            self.name_bonus = _resized(self.name_bonus, len(_BONUS) + (name is not None))
-            self.refusal_weight = _resized(self.refusal_weight, len(self.evidence))
+        known = self.evidence
+        self.config, self.cross_weights = replace(self.config, cross_encoder=name), weights
+        self._weigh_again(known)
+
+    def take_fact_encoder(self, name: str | None, weights: CrossWeights | None) -> None:
+        """Likewise whole questions and facts."""
+        known = self.evidence
+        self.config, self.fact_weights = replace(self.config, fact_encoder=name), weights
+        self._weigh_again(known)
+
+    def _weigh_again(self, known: Sequence[str]) -> None:
+        """Keep the weights of what was evidence before and is."""
+        self._made = {}
+        if self.refusal_weight is not None:
+            weights = dict(zip(known, self.refusal_weight.tolist(), strict=True))
+            self.refusal_weight = self.refusal_weight.new_tensor([weights.get(name, 0.0) for name in self.evidence])
 
     @property
     def evidence(self) -> tuple[str, ...]:
         """What the refusal weighs."""
-        return EVIDENCE if self.config.cross_encoder is None else CROSS_EVIDENCE
+        cross = () if self.config.cross_encoder is None else CROSS_EVIDENCE
+        return (*EVIDENCE, *cross, *(() if self.config.fact_encoder is None else FACT_EVIDENCE))
 
     def weigh(self, for_keys: Tensor, for_values: Tensor) -> tuple[Tensor, Tensor]:
         """What `read_question` gives, or the similarities with it, as the first knowledge layer counts them."""
@@ -328,6 +360,7 @@ class Adapter(nn.Module):
         save_updates(directory / QUESTION_FILE, self.question_updates)
         save_updates(directory / MEANING_FILE, self.meaning_updates)
         save_cross_weights(directory / CROSS_FILE, self.cross_weights)
+        save_cross_weights(directory / FACT_FILE, self.fact_weights)
         weights.replace(directory / WEIGHTS_FILE)
         description.replace(directory / CONFIG_FILE)
 
@@ -340,6 +373,8 @@ class Adapter(nn.Module):
         directory = Path(directory)
         adapter = cls(*read_description(directory / CONFIG_FILE))
         tensors = read_tensors(directory / WEIGHTS_FILE)
+        if (bonus := tensors.get("name_bonus")) is not None:  # adapters made before facts were read whole have fewer
+            tensors["name_bonus"] = nn.functional.pad(bonus, (0, max(0, len(_BONUS) - len(bonus))))
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
@@ -354,9 +389,6 @@ class Adapter(nn.Module):
             adapter.meaning_updates = read_updates(directory / MEANING_FILE, needed=True)
         if adapter.config.cross_encoder is not None:
             adapter.cross_weights = read_cross_weights(directory / CROSS_FILE)
+        if adapter.config.fact_encoder is not None:
+            adapter.fact_weights = read_cross_weights(directory / FACT_FILE)
         return adapter.requires_grad_(False).eval()
-
-
-def _resized(numbers: Tensor, length: int) -> Tensor:
-    """The first `length` of them, with zeros behind where they are fewer."""
-    return nn.functional.pad(numbers, (0, max(0, length - len(numbers))))[:length]

@@ -55,7 +55,10 @@ class AdapterConfig:
     """Name of a second sentence encoder, which compares what questions and facts mean once names are left out; None: the
     first one does."""
     cross_encoder: str | None = None
-    """Name of the sentence encoder that, tuned, reads a question and what a likely row says together; None: none does."""
+    """Name of the sentence encoder that, tuned, reads a question and what a likely row says together, names left out; None:
+    none does."""
+    fact_encoder: str | None = None
+    """Name of the sentence encoder that, tuned otherwise, reads them together with their names; None: none does."""
     quote_rows: int = 4
     """Rows shown to the model, at most, when it quotes."""
     check_quotes: bool = False

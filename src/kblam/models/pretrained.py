@@ -131,7 +131,7 @@ def read_enhancement(reference: str = DEFAULT_MODEL) -> Enhancement:
 def find_encoders(adapter: Adapter | None) -> None:
     """Raise EncoderError now, not at the first question, if an encoder that an adapter compares meanings with is missing."""
     if adapter is not None:
-        for name in (adapter.config.meaning_encoder, adapter.config.cross_encoder):
+        for name in (adapter.config.meaning_encoder, adapter.config.cross_encoder, adapter.config.fact_encoder):
             if name is not None:
                 encoder_folder(name)
 

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from kblam.answering.evidence import Reader
+from kblam.answering.evidence import evidence
+from kblam.answering.reader import Reader
 from kblam.knowledge import Encoder, KnowledgeBase
 from kblam.models.adapter import Adapter
 from kblam.training.questions import Exam, Practice
@@ -67,19 +68,23 @@ def calibrate_refusal(
     adapter: Adapter, exams: Sequence[Exam], encoder: Encoder, steps: int = 600
 ) -> tuple[Tensor, Tensor]:
     """Fit the logistic regression from evidence to "the best row answers the question"; returns the probabilities and
-    the truth, (n,) each, for the questions of all exams.
+    whether there was an answer, (n,) each, for the questions of all exams.
 
-    Both answers weigh the same, however many questions there are of each.
+    Both answers weigh the same, however many questions there are of each. A question whose answer is there but not the best
+    row teaches neither.
     The row's score is left out: it is low for questions that call a thing by another name, whatever they ask of it.
     """
     assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
-    evidence = torch.cat([_evidence(adapter, exam, encoder) for exam in exams])
-    truth = torch.tensor([answerable for exam in exams for answerable in exam.answerable], dtype=torch.float32)
+    looked = [_evidence(adapter, exam, encoder) for exam in exams]
+    whole, found = torch.cat([each for each, _ in looked]), torch.cat([right for _, right in looked])
+    there = torch.tensor([answerable for exam in exams for answerable in exam.answerable])
+    counts = torch.tensor([exam.weight for exam in exams for _ in exam.questions])
+    evidence, truth, counts = (each[found | ~there] for each in (whole, there.float(), counts))
     mean, deviation = evidence.mean(0), evidence.std(0) + 1e-6
     standard = (evidence - mean) / deviation
     standard[:, adapter.evidence.index("score")] = 0.0
-    share = truth.mean().clamp(0.01, 0.99)
-    counts = torch.where(truth == 1, 0.5 / share, 0.5 / (1 - share))
+    shares = [counts[truth == side].sum().clamp(min=1e-6) for side in (0, 1)]
+    counts = counts / torch.where(truth == 1, shares[1], shares[0]) * (len(counts) / 2)
     weights = torch.zeros(evidence.shape[1] + 1, requires_grad=True)
     optimizer = torch.optim.Adam([weights], 0.05)
     for _ in range(steps):
@@ -91,11 +96,14 @@ def calibrate_refusal(
     with torch.no_grad():
         adapter.refusal_weight.copy_(weights[:-1] / deviation)
         adapter.refusal_bias.copy_(weights[-1] - (weights[:-1] * mean / deviation).sum())
-        return torch.sigmoid(evidence @ adapter.refusal_weight + adapter.refusal_bias), truth
+        return torch.sigmoid(whole @ adapter.refusal_weight + adapter.refusal_bias), there.float()
 
 
-def _evidence(adapter: Adapter, exam: Exam, encoder: Encoder) -> Tensor:
+def _evidence(adapter: Adapter, exam: Exam, encoder: Encoder) -> tuple[Tensor, Tensor]:
+    """What speaks for each question's best row, and whether that is the right one, (n,)."""
     base = KnowledgeBase.from_triples(exam.facts, encoder, progress=True)
     reader = Reader(adapter, base.snapshot(), encoder)
     reading = reader.read([question.text for question in exam.questions])
-    return reader.evidence(reading, reader.scores(reading).argmax(-1).tolist())
+    best = reader.scores(reading).argmax(-1).tolist()
+    right = [base.triples[row].identity in item.facts for row, item in zip(best, exam.questions, strict=True)]
+    return evidence(reader, reading, best), torch.tensor(right)

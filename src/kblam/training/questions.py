@@ -85,6 +85,8 @@ class Exam:
     questions: tuple[Question, ...]
     """The answerable ones first."""
     answerable: tuple[bool, ...]
+    weight: float = 1.0
+    """How much a question counts beside those of other exams."""
 
 
 def make_exam(

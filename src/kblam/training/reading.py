@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kblam.answering.evidence import Reader
+from kblam.answering.reader import Reader
 from kblam.errors import InputError
 from kblam.knowledge import DEFAULT_ENCODER, Encoder, KnowledgeBase
 from kblam.knowledge.encoders import LocalEncoder
@@ -23,6 +23,7 @@ from kblam.models.shipped import shipped_adapter
 from kblam.training.cross_encoder import CrossPlan, train_cross_encoder
 from kblam.training.embedding import embed_texts
 from kblam.training.lessons import Lessons
+from kblam.training.pair_lessons import NamelessLessons
 from kblam.training.prior import train_prior
 from kblam.training.question_encoder import LowRankPlan, train_question_encoder
 
@@ -30,6 +31,7 @@ __all__ = ["calibrate_names", "learn_to_read", "learn_to_read_together", "with_q
 
 MASKED_SHARES = (0.5, 1.0, 2.0, 4.0)
 CROSS_SHARES = (0.0, 0.5, 1.0, 2.0, 4.0)
+FACT_SHARES = (0.5, 1.0, 2.0)
 MAP_STEPS = 400
 """Steps of the maps on top of a trained question encoder."""
 READING = ("question_", "name_bonus", "refusal_")
@@ -73,14 +75,15 @@ def learn_to_read_together(
     seed: int,
     report: Callable[[float], None] = lambda done: None,
 ) -> None:
-    """Give an adapter its cross-encoder: the shipped one, whatever encoder and base it has, a new one of the default encoder
-    trained for `steps` steps, or none."""
+    """Give an adapter its cross-encoders: the shipped ones, whatever encoder and base it has, a new one of the default encoder
+    trained for `steps` steps, which reads without names, or none."""
+    adapter.take_fact_encoder(None, None)
     if how == "shipped":
-        shipped = shipped_adapter()
-        adapter.take_cross_encoder(shipped.config.cross_encoder, shipped.cross_weights)
+        _read_together_as_shipped(adapter, shipped_adapter())
     elif how == "new":
-        plan, model = CrossPlan(steps=steps, seed=seed, english=True), load_sentence_model(DEFAULT_ENCODER)
-        weights = train_cross_encoder(model, lessons.practice(), plan, lambda step, _: report(step / steps))
+        plan, model = CrossPlan(steps=steps, seed=seed), load_sentence_model(DEFAULT_ENCODER)
+        pairs = NamelessLessons.about(lessons.practice(), english=True)
+        weights = train_cross_encoder(model, pairs, plan, lambda step, _: report(step / steps))
         adapter.take_cross_encoder(DEFAULT_ENCODER, weights)
     else:
         adapter.take_cross_encoder(None, None)
@@ -95,7 +98,7 @@ def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
         )
     adapter.question_updates, adapter.meaning_updates = shipped.question_updates, {}
     adapter.config = replace(adapter.config, meaning_encoder=None)
-    adapter.take_cross_encoder(shipped.config.cross_encoder, shipped.cross_weights)
+    _read_together_as_shipped(adapter, shipped)
     theirs = shipped.state_dict()
     with torch.no_grad():
         for name, tensor in adapter.state_dict().items():
@@ -103,6 +106,11 @@ def _read_as_shipped(adapter: Adapter, encoder: Encoder) -> None:
                 tensor.fill_(theirs[name][0])
             elif name.startswith(READING):
                 tensor.copy_(theirs[name])
+
+
+def _read_together_as_shipped(adapter: Adapter, shipped: Adapter) -> None:
+    adapter.take_cross_encoder(shipped.config.cross_encoder, shipped.cross_weights)
+    adapter.take_fact_encoder(shipped.config.fact_encoder, shipped.fact_weights)
 
 
 def _train_encoder(
@@ -152,8 +160,8 @@ def _digest(updates: Updates) -> str:
 
 
 def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: int, count: int, seed: int) -> float:
-    """Choose how much the question without its names counts, by vectors and by the cross-encoder, as finds most facts among
-    `rows`.
+    """Choose how much the question without its names counts, by vectors and by the cross-encoder, and then the whole question,
+    as finds most facts among `rows`.
 
     `count` paraphrased questions are asked, because a plain one finds its fact in any case. Returns the share found.
     """
@@ -171,15 +179,21 @@ def calibrate_names(adapter: Adapter, lessons: Lessons, encoder: Encoder, rows: 
     reader = Reader(adapter, base.snapshot(), encoder)
 
     bonus = adapter.name_bonus
+    bonus[4] = 0.0
 
-    def found(shares: tuple[float, ...]) -> float:
-        bonus[2:] = bonus.new_tensor(shares)
+    def found(first: int, shares: tuple[float, ...]) -> float:
+        bonus[first : first + len(shares)] = bonus.new_tensor(shares)
         return _top_1(reader, [item.text for item in asked], right)
 
-    tried = {shares: found(shares) for shares in product(*(MASKED_SHARES, CROSS_SHARES)[: len(bonus) - 2])}
-    best = max(tried, key=lambda shares: tried[shares])
-    bonus[2:] = bonus.new_tensor(best)
-    return tried[best]
+    nameless = MASKED_SHARES, CROSS_SHARES if adapter.cross_weights is not None else (0.0,)
+    whole = (FACT_SHARES if adapter.fact_weights is not None else (0.0,),)
+    share = 0.0
+    for first, choices in ((2, nameless), (4, whole)):
+        tried = {shares: found(first, shares) for shares in product(*choices)}
+        best = max(tried, key=lambda shares: tried[shares])
+        bonus[first : first + len(best)] = bonus.new_tensor(best)
+        share = tried[best]
+    return share
 
 
 def _top_1(reader: Reader, texts: Sequence[str], right: Tensor) -> float:

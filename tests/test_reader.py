@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kblam import KnowledgeBase, Triple
-from kblam.answering import evidence, vectors
-from kblam.answering.evidence import Reader, follow
-from kblam.answering.names import Names
+from kblam.answering import reader as reader_module
+from kblam.answering import vectors
+from kblam.answering.evidence import evidence
+from kblam.answering.reader import Reader, follow
 from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import LatentParts, Latents
 from kblam.knowledge import rows
 from kblam.knowledge.snapshot import Snapshot
 from kblam.models.adapter import Adapter, AdapterConfig
+from kblam.naming.names import Names
 
 WIDTH = 6
 FIELDS = ("keys", "values", "mean", "inverse_deviation", "key_norms", "value_norms")
@@ -135,7 +137,7 @@ def test_changes_that_are_not_known_need_a_new_reader() -> None:
 
 
 def test_names_are_put_together_again_after_many_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kblam.answering.names.MOST_CHANGES", 2)
+    monkeypatch.setattr("kblam.naming.names.MOST_CHANGES", 2)
     facts = [Triple(f"e{row}", "p", "v") for row in range(5)]
     names = Names(facts)
     for row in range(5):
@@ -150,9 +152,9 @@ def test_evidence_reads_the_rows_it_is_about_only() -> None:
     knowledge, reads = base(), adapter()
     reader = Reader(reads, knowledge.snapshot(), knowledge.encoder)
     reading = reader.read(QUESTIONS)
-    evidence = reader.evidence(reading, [3, 1, 0, 5])
+    found = evidence(reader, reading, [3, 1, 0, 5])
     prior = reads.prior_scores(reading.embedding, reader.latents)
-    torch.testing.assert_close(evidence[:, 0], prior[torch.arange(4), torch.tensor([3, 1, 0, 5])], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found[:, 0], prior[torch.arange(4), torch.tensor([3, 1, 0, 5])], atol=1e-4, rtol=1e-4)
 
 
 def test_coarse_scores_are_exact_for_the_best_rows() -> None:
@@ -190,7 +192,7 @@ def test_questions_are_said_with_stored_names() -> None:
 
 
 def test_rows_of_a_large_entity_beyond_those_read_fit_as_badly_as_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "MOST_STATED", 3)
+    monkeypatch.setattr(reader_module, "MOST_STATED", 3)
     facts = [Triple("Otus", f"p{row}", str(row)) for row in range(7)]
     encoder = CountingEncoder(width=WIDTH)
     reader = Reader(adapter(), KnowledgeBase.from_triples(facts, encoder).snapshot(), encoder)

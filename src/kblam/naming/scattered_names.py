@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kblam.answering.names import OPENERS, Mention, Names
-from kblam.answering.question_words import Token, tokens_of
-from kblam.answering.spellings import words
+from kblam.naming.names import OPENERS, Mention, Names
+from kblam.naming.question_words import Token, tokens_of
+from kblam.naming.spellings import words
 
 __all__ = ["longer_mention"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kblam.answering.names import OPENERS, Names
-from kblam.answering.spellings import WORD
-from kblam.answering.spoken_words import SHORT_FOR, common
+from kblam.naming.names import OPENERS, Names
+from kblam.naming.spellings import WORD
+from kblam.naming.spoken_words import SHORT_FOR, common
 
 __all__ = ["PASSING", "PERSONAL", "Token", "tokens_of"]
 

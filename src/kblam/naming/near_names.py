@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from rapidfuzz.distance import OSA
 
-from kblam.answering.names import OPENERS, TOKEN, Mention, Names, inside_longer_name
-from kblam.answering.spellings import SHORTEST, digits, slips
+from kblam.naming.names import OPENERS, TOKEN, Mention, Names, inside_longer_name
+from kblam.naming.spellings import SHORTEST, digits, slips
 
 __all__ = ["near_mention"]
 

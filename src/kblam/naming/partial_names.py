@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from kblam.answering.names import OPENERS, Mention, Names, inside_longer_name
-from kblam.answering.question_words import PASSING, PERSONAL, Token, tokens_of
-from kblam.answering.spellings import words
+from kblam.naming.names import OPENERS, Mention, Names, inside_longer_name
+from kblam.naming.question_words import PASSING, PERSONAL, Token, tokens_of
+from kblam.naming.spellings import words
 
 __all__ = ["partial_mention"]
 

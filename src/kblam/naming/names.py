@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kblam.answering.spellings import TOKEN, Spellings, Words
 from kblam.knowledge import Triple
+from kblam.naming.spellings import TOKEN, Spellings, Words
 
 __all__ = [
     "TOKEN",

@@ -1,0 +1,262 @@
+"""What a question says about the rows before the model reads it: its embedding, the names in it, and how well it fits what
+the likeliest rows say.
+
+Shapes: n questions, M knowledge rows, D embedding width, E width of what compares meanings (D if one encoder does both).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kblam.answering.clauses import about_all, clauses
+from kblam.answering.gloss import in_english
+from kblam.answering.pairs import MOST_PAIRED, pairs_of
+from kblam.answering.statements import Statements, fact_text, statement_of
+from kblam.answering.vectors import Scan, read_rows, reread_rows
+from kblam.attention.latent import Latents
+from kblam.attention.topk import gather, gather_rows, select
+from kblam.knowledge import Encoder, KnowledgeBase, Snapshot, Triple
+from kblam.models.active import RESCORED
+from kblam.models.adapter import Adapter
+from kblam.naming.names import Mention, Names
+from kblam.naming.near_names import near_mention
+from kblam.naming.partial_names import partial_mention
+from kblam.naming.scattered_names import longer_mention
+
+__all__ = ["Reader", "Reading", "follow", "masked"]
+
+RESEMBLING = 32
+"""Rows among whose names a misspelt one is looked for."""
+MOST_STATED = 64
+"""Rows of one question that are read without their names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Questions as the knowledge sees them."""
+
+    texts: tuple[str, ...]
+    embedding: Tensor
+    """(n, D)."""
+    masked: Tensor
+    """(n, E) of length one: `nameless`, embedded."""
+    nameless: tuple[str, ...]
+    """The questions with `it` in place of the names in them."""
+    mentions: tuple[tuple[Mention, ...], ...]
+    """The names in each question."""
+    bonuses: tuple[tuple[Tensor, Tensor], ...]
+    """For each question the rows whose entity it names, or that it resembles most if it names none, (r,), and what that adds to
+    their scores, (r,)."""
+    count: int
+    """M."""
+
+    @property
+    def named(self) -> Tensor:
+        """What the bonuses add to the scores, (n, M)."""
+        named = torch.zeros(len(self.texts), self.count, device=self.embedding.device)
+        for scores, (rows, bonus) in zip(named, self.bonuses, strict=True):
+            scores[rows] = bonus
+        return named
+
+
+class Reader:
+    """Reads questions against one version of a knowledge base."""
+
+    def __init__(self, adapter: Adapter, snapshot: Snapshot, encoder: Encoder, scan: Scan = "exact") -> None:
+        self.adapter = adapter
+        self.snapshot = snapshot
+        self.encoder = encoder
+        self.question_encoder = adapter.question_encoder(encoder)
+        self.meaning_encoder = adapter.meaning_encoder(encoder)
+        self.names = Names(snapshot.triples)
+        self.statements = Statements(self._encode_nameless)
+        self.nameless_pairs = pairs_of(adapter.cross_encoder(), statement_of)
+        self.fact_pairs = pairs_of(adapter.fact_encoder(), fact_text)
+        self.latents: Latents = read_rows(adapter, snapshot, scan)
+
+    def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
+        """A reader of another version that may differ from this one in the touched rows, made from this one."""
+        reader = copy(self)
+        reader.snapshot = snapshot
+        reader.names = self.names.changed(snapshot.triples, touched)
+        reader.latents = reread_rows(self.adapter, self.latents, snapshot, touched)
+        return reader
+
+    def encode(self, texts: Sequence[str], encoder: Encoder | None = None) -> Tensor:
+        """(n, D), by the knowledge's encoder if no other is given."""
+        vectors = (encoder or self.encoder).encode(list(texts))
+        return torch.from_numpy(vectors).to(self.adapter.key_weight.device)
+
+    def _encode_nameless(self, texts: Sequence[str]) -> Tensor:
+        """(n, E): questions and statements without names, in the encoder's language."""
+        if self.adapter.config.english_encoder:
+            texts = [in_english(text) for text in texts]
+        return self.encode(texts, self.meaning_encoder)
+
+    def clauses(self, question: str) -> list[str]:
+        """The questions inside a question: one for each fact that it asks for."""
+        mentions = self._mentions(question)
+        everything = about_all(question, mentions, lambda row: self.snapshot.triples[row].property)
+        return everything or clauses(question, mentions)
+
+    @torch.no_grad()
+    def read(self, questions: Sequence[str]) -> Reading:
+        """Embed the questions and find the names in them."""
+        embedding = self.encode(questions, self.question_encoder)
+        mentions = [tuple(self._mentions(question)) for question in questions]
+        unnamed = [index for index, found in enumerate(mentions) if not found]
+        likely = [sorted({row for each in found for row in each.rows}) for found in mentions]
+        for index, rows in zip(unnamed, self._resembling(embedding[unnamed]), strict=True):
+            mentions[index] = self._misspelt(questions[index], rows) or self._partial(questions[index])
+            meant = sorted({row for each in mentions[index] for row in each.rows})
+            likely[index] = meant or rows[:MOST_PAIRED]
+        nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
+        vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
+        likely = [self._likely_first(question, rows) for question, rows in zip(embedding, likely, strict=True)]
+        reading = Reading(tuple(questions), embedding, vectors, nameless, tuple(mentions), (), len(self.latents))
+        return replace(reading, bonuses=self._bonuses(reading, likely))
+
+    def _mentions(self, question: str) -> list[Mention]:
+        """The names that a question holds, the words of some of them apart."""
+        return [longer_mention(question, mention, self.names) for mention in self.names.mentions(question)]
+
+    def _resembling(self, questions: Tensor) -> list[list[int]]:
+        """The rows that questions (n, D) resemble most, the most first; none without texts."""
+        if not len(questions) or not self.snapshot.has_texts or len(self.latents) == 0:
+            return [[]] * len(questions)
+        scores = self._similarity(questions)
+        return [
+            [row for row in rows if score[row] > -torch.inf]
+            for score, rows in zip(scores, select(scores, RESEMBLING).tolist(), strict=True)
+        ]
+
+    def _misspelt(self, question: str, rows: Sequence[int]) -> tuple[Mention, ...]:
+        """The misspelt name in a question that resembles these rows."""
+        mention = near_mention(question, rows, self.names) if rows else None
+        return () if mention is None else (mention,)
+
+    def _partial(self, question: str) -> tuple[Mention, ...]:
+        """The name of which the question says a part."""
+        mention = partial_mention(question, self.names) if self.snapshot.has_texts else None
+        return () if mention is None else (mention,)
+
+    def _likely_first(self, question: Tensor, rows: list[int]) -> list[int]:
+        """The rows, those that the question (D,) resembles most first if they are too many for all to be read."""
+        if len(rows) <= MOST_STATED:
+            return rows
+        return [rows[at] for at in self.prior(question, rows).argsort(descending=True).tolist()]
+
+    def _bonuses(self, reading: Reading, likely: Sequence[Sequence[int]]) -> tuple[tuple[Tensor, Tensor], ...]:
+        """For each question its likely rows, which it names if it names any, and what is added to their scores."""
+        bonus, like = self.adapter.name_bonus, reading.masked
+        if bonus is None:
+            return tuple((torch.empty(0, dtype=torch.long, device=like.device), like.new_empty(0)) for _ in likely)
+        named = [rows if found else [] for rows, found in zip(likely, reading.mentions, strict=True)]
+        scores = []
+        for question, rows, alone in zip(reading.texts, named, self.stated_scores(like, named), strict=True):
+            hits = like.new_tensor([float(self.names.named_property(question, row)) for row in rows])
+            scores.append(bonus[0] + bonus[1] * hits + bonus[2] * alone)
+        if self.nameless_pairs is not None:
+            logits = self.nameless_pairs.among(reading.nameless, self._facts(named), scores)
+            scores = [score + bonus[3] * found for score, found in zip(scores, logits, strict=True)]
+        if self.fact_pairs is not None and bonus[4]:
+            # Where none is named, all of these are as likely as their places say.
+            scores = [
+                score if len(score) == len(rows) else bonus[0] - torch.arange(len(rows)).to(like) / 1000
+                for score, rows in zip(scores, likely, strict=True)
+            ]
+            logits = self.fact_pairs.among(reading.texts, self._facts(likely), scores)
+            scores = [
+                score + bonus[4] * (found - found.max()) if len(found) else score
+                for score, found in zip(scores, logits, strict=True)
+            ]
+            named = list(likely)
+        return tuple(
+            (torch.tensor(rows, dtype=torch.long, device=like.device), score)
+            for rows, score in zip(named, scores, strict=True)
+        )
+
+    def _facts(self, rows: Sequence[Sequence[int]]) -> list[list[Triple]]:
+        return [[self.snapshot.triples[row] for row in some] for some in rows]
+
+    def stated_scores(self, masked: Tensor, named: Sequence[Sequence[int]]) -> list[Tensor]:
+        """How well each question without its names (n, E) fits what the rows it names say without theirs, (rows,) each.
+
+        Beyond `MOST_STATED` rows of one question, the others fit as badly as the worst.
+        """
+        read = [list(rows[:MOST_STATED]) for rows in named]
+        triples = [self.snapshot.triples[row] for rows in read for row in rows]
+        if not triples:
+            return [masked.new_empty(0) for _ in named]
+        stated = self.statements.embed([statement_of(triple) for triple in triples])
+        assert self.adapter.beta_key is not None
+        scale, scores = self.adapter.beta_key[0], []
+        for question, rows, vectors in zip(
+            masked, named, torch.split(stated, [len(rows) for rows in read]), strict=True
+        ):
+            found = scale * (vectors @ question)
+            rest = len(rows) - len(found)
+            scores.append(torch.cat([found, found.min().expand(rest)]) if rest else found)
+        return scores
+
+    def prior(self, question: Tensor, rows: Sequence[int]) -> Tensor:
+        """Prior scores of one question (D,) with some rows, (len(rows),)."""
+        chosen = gather(self.latents, torch.tensor([list(rows)], device=question.device))
+        return self.adapter.prior_scores(question[None], chosen)[0]
+
+    def _similarity(self, questions: Tensor, named: Tensor | None = None) -> Tensor:
+        """Prior scores of questions (n, D) and what names add, (n, M); -inf for rows that an index does not propose."""
+        adapter, index = self.adapter, self.latents.index
+        if index is None:
+            scores = adapter.prior_scores(questions, self.latents)
+            return scores if named is None else scores + named
+        best = index.propose(*adapter.weigh(*adapter.read_question(questions)), named, len(self.latents))
+        scores = adapter.prior_scores(questions, gather(self.latents, best))
+        scores = scores if named is None else scores + gather_rows(named, best)
+        return scores.new_full((len(questions), len(self.latents)), -torch.inf).scatter(1, best, scores)
+
+    def said_plainly(self, reading: Reading, rows: Sequence[int]) -> list[str]:
+        """The questions with the stored name of each one's row in place of another name for it, or a misspelt one."""
+        texts = []
+        for text, mentions, row in zip(reading.texts, reading.mentions, rows, strict=True):
+            entity = self.snapshot.triples[row].entity
+            mention = next((found for found in mentions if row in found.rows), None)
+            if mention is not None and text[mention.start : mention.end].casefold() != entity.casefold():
+                text = f"{text[: mention.start]}{entity}{text[mention.end :]}"
+            texts.append(text)
+        return texts
+
+    @torch.no_grad()
+    def scores(self, reading: Reading) -> Tensor:
+        """Scores by the question alone, (n, M): how rows are chosen where no adapter was trained."""
+        scores = self._similarity(reading.embedding, reading.named)
+        if self.latents.coarse is None:
+            return scores
+        best = select(scores, RESCORED)
+        exact = self.adapter.prior_scores(reading.embedding, gather(self.latents, best))
+        return scores.scatter(1, best, exact + gather_rows(reading.named, best))
+
+
+def follow(reader: Reader, knowledge: KnowledgeBase) -> Reader | None:
+    """The reader of a knowledge base's present version, from that of an earlier one; None when it must be made anew."""
+    while True:
+        snapshot = knowledge.snapshot()
+        if snapshot is reader.snapshot:
+            return reader
+        touched = knowledge.changes_since(reader.snapshot.version)
+        if touched is None:
+            return None
+        if knowledge.snapshot() is snapshot:  # else the rows touched are those of a later version
+            return reader.following(snapshot, touched)
+
+
+def masked(question: str, mentions: Sequence[Mention]) -> str:
+    """The question with `it` in place of the names in it."""
+    for mention in reversed(mentions):
+        question = f"{question[: mention.start]}it{question[mention.end :]}"
+    return question

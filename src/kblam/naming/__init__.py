@@ -1,0 +1,1 @@
+"""Which things of a knowledge base a question names, in full, in part or misspelt."""

@@ -1,0 +1,153 @@
+"""Whole questions and whole facts read together: what is meant where no name is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_encoder import MEAN, sentence_folder
+
+from kblam import KnowledgeBase, Triple
+from kblam.answering.evidence import confidence, evidence
+from kblam.answering.pairs import MOST_PAIRED, Pairs
+from kblam.answering.reader import Reader
+from kblam.answering.statements import LONGEST_VALUE, fact_text
+from kblam.knowledge import load_encoder
+from kblam.knowledge.cross_encoder import CrossWeights
+from kblam.knowledge.encoders import DEFAULT_ENCODER
+from kblam.models.adapter import CROSS_EVIDENCE, EVIDENCE, FACT_EVIDENCE, Adapter
+from kblam.models.shipped import shipped_adapter
+
+QUERY = "encoder.layer.0.attention.self.query"
+FACTS = [
+    Triple("Fire plan", "number to dial", "112"),
+    Triple("Fire plan", "meeting point", "car park"),
+    Triple("Amara Okafor", "on duty", "Sundays"),
+    *(Triple(f"Shelf {number}", "colour", "grey") for number in range(12)),
+]
+FLAMES = "There are flames in the kitchen, what do I dial?"
+
+
+def weights() -> CrossWeights:
+    return CrossWeights({QUERY: (torch.randn(2, 16), torch.randn(16, 2))}, torch.randn(16), torch.tensor(0.5))
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Adapter:
+    """The shipped one with a tiny random encoder of facts."""
+    folder = sentence_folder(tmp_path / "tiny", ["Transformer", "Pooling", "Normalize"], MEAN, {"max_seq_length": 30})
+    adapter = shipped_adapter()
+    adapter.take_fact_encoder(str(folder), weights())
+    assert adapter.name_bonus is not None
+    adapter.name_bonus[4] = 2.0
+    return adapter
+
+
+def reading(adapter: Adapter, logit: Callable[[str, str], float]) -> tuple[Reader, list[tuple[str, str]]]:
+    """A reader of FACTS whose fact encoder gives these logits, and the pairs it reads."""
+    read: list[tuple[str, str]] = []
+
+    def logits(asked: Sequence[str], stated: Sequence[str]) -> torch.Tensor:
+        read.extend(zip(asked, stated, strict=True))
+        return torch.tensor([logit(*pair) for pair in zip(asked, stated, strict=True)])
+
+    encoder = load_encoder(DEFAULT_ENCODER)
+    reader = Reader(adapter, KnowledgeBase.from_triples(FACTS, encoder).snapshot(), encoder)
+    reader.fact_pairs = Pairs(logits, fact_text)
+    return reader, read
+
+
+def test_a_question_that_names_nothing_is_read_with_the_facts_it_resembles(adapter: Adapter) -> None:
+    reader, read = reading(adapter, lambda asked, fact: 9.0 if "on duty" in fact else -3.0)
+    asked = reader.read([FLAMES])
+    assert asked.mentions == ((),) and len(read) == MOST_PAIRED
+    assert {question for question, _ in read} == {FLAMES}
+    assert "the number to dial of Fire plan is 112" in {fact for _, fact in read}
+    assert reader.scores(asked)[0].argmax() == 2
+    assert evidence(reader, asked, [2])[0, -5:].tolist() == [0, 9, 12, 0, 0] and len(read) == MOST_PAIRED
+
+
+def test_a_named_thing_stays_what_is_meant(adapter: Adapter) -> None:
+    reader, read = reading(adapter, lambda asked, fact: 9.0 if "Shelf" in fact else 1.0 if "point" in fact else -1.0)
+    asked = reader.read(["What is the truth about the Fire plan?"])
+    assert {fact for _, fact in read} == {fact_text(fact) for fact in FACTS[:2]}
+    assert reader.scores(asked)[0].argmax() == 1
+    assert evidence(reader, asked, [0])[0, -5:].tolist() == [-1, 0, 0, 0, 0]
+    asked = reader.read(["What is the meeting point of the Fire plam in Loxley?"])
+    assert asked.mentions[0][0].similarity < 1
+    assert evidence(reader, asked, [1])[0, -5:].tolist() == [1, 0, 0, 1, 0]  # Loxley
+
+
+def test_only_what_is_named_exactly_is_certain(adapter: Adapter) -> None:
+    assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
+    adapter.refusal_weight.zero_()
+    adapter.refusal_bias.fill_(-5.0)
+    reader, _ = reading(adapter, lambda asked, fact: 0.0)
+    asked = reader.read([f"What is the meeting point of the {name}?" for name in ("fire plan", "Fire plam")])
+    assert (confidence(reader, asked, [1, 1]) > 0.5).tolist() == [True, False]
+    reader.fact_pairs = None
+    adapter.take_fact_encoder(None, None)
+    assert (confidence(reader, asked, [1, 1]) > 0.5).tolist() == [True, True]
+
+
+def test_what_fits_well_is_answered_though_it_is_not_named(adapter: Adapter) -> None:
+    assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
+    adapter.refusal_weight.zero_()
+    adapter.refusal_weight[adapter.evidence.index("fact's logit where no name is known")] = 1.0
+    adapter.refusal_bias.zero_()
+    reader, _ = reading(adapter, lambda asked, fact: 3.0 if "dial" in fact and "flames" in asked else -3.0)
+    asked = reader.read([FLAMES, "How high is the tower?"])
+    chances = confidence(reader, asked, [0, 0])
+    torch.testing.assert_close(chances, torch.sigmoid(torch.tensor([3.0, -3.0])))
+
+
+def test_nothing_is_read_where_it_counts_nothing(adapter: Adapter) -> None:
+    assert adapter.name_bonus is not None
+    adapter.name_bonus[4] = 0.0
+    reader, read = reading(adapter, lambda asked, fact: 1.0)
+    assert len(reader.read([FLAMES]).bonuses[0][0]) == 0 and not read
+
+
+def test_vectors_without_texts_are_not_read(adapter: Adapter) -> None:
+    encoder = load_encoder(DEFAULT_ENCODER)
+    keys, values = (encoder.encode([text]) for text in ("the capital of Mongolia", "Ulaanbaatar"))
+    knowledge = KnowledgeBase.from_embeddings(keys, values, None, encoder)
+    asked = Reader(adapter, knowledge.snapshot(), encoder).read([FLAMES])
+    assert len(asked.bonuses[0][0]) == 0
+
+
+def test_long_values_are_cut() -> None:
+    assert fact_text(Triple("Ada", "notes", "x" * 900)) == f"the notes of Ada is {'x' * LONGEST_VALUE}"
+
+
+def test_an_adapter_keeps_its_fact_encoder(adapter: Adapter, tmp_path: Path) -> None:
+    adapter.save(tmp_path / "adapter")
+    again = Adapter.load(tmp_path / "adapter")
+    ours, theirs = adapter.fact_encoder(), again.fact_encoder()
+    assert ours is not None and theirs is not None and ours is adapter.fact_encoder()
+    assert torch.equal(ours.logits([FLAMES], ["the query"]), theirs.logits([FLAMES], ["the query"]))
+    assert again.evidence == EVIDENCE + CROSS_EVIDENCE + FACT_EVIDENCE
+    assert any(name.startswith("fact.") for name in again.encoder_weights())
+
+
+def test_what_was_weighed_keeps_its_weight_when_encoders_come_and_go(adapter: Adapter) -> None:
+    assert adapter.refusal_weight is not None
+    adapter.refusal_weight.copy_(torch.arange(len(adapter.evidence)) + 1.0)
+    known = dict(zip(adapter.evidence, adapter.refusal_weight.tolist(), strict=True))
+    adapter.take_cross_encoder(None, None)
+    assert adapter.evidence == EVIDENCE + FACT_EVIDENCE
+    assert adapter.refusal_weight.tolist() == [known[name] for name in adapter.evidence]
+    adapter.take_cross_encoder(adapter.config.fact_encoder, weights())
+    back = dict(zip(adapter.evidence, adapter.refusal_weight.tolist(), strict=True))
+    assert back == {**known, **dict.fromkeys(CROSS_EVIDENCE, 0.0)}
+
+
+def test_adapters_made_before_facts_were_read_whole_are_still_read(adapter: Adapter, tmp_path: Path) -> None:
+    adapter.take_fact_encoder(None, None)
+    assert adapter.name_bonus is not None
+    adapter.name_bonus = adapter.name_bonus[:4].clone()
+    adapter.save(tmp_path / "adapter")
+    again = Adapter.load(tmp_path / "adapter")
+    assert again.name_bonus is not None and again.name_bonus.tolist() == [*adapter.name_bonus.tolist(), 0.0]
