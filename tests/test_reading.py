@@ -73,6 +73,16 @@ def test_questions_are_read_as_shipped_in_any_model_with_that_encoder(lessons: L
         learn_to_read(adapter, lessons, ENCODER, tmp_path, "shipped", 1, 0)
 
 
+def test_what_is_taken_over_keeps_what_it_was_calibrated_to(lessons: Lessons, tmp_path: Path) -> None:
+    shipped = shipped_adapter()
+    same_width = Adapter(shipped.config)
+    learn_to_read(same_width, lessons, load_encoder(DEFAULT_ENCODER), tmp_path, "shipped", 1, 0)
+    learn_to_read_together(same_width, lessons, "shipped", 1, 0)
+    assert same_width.evidence == shipped.evidence and same_width.fact_weights is not None
+    assert torch.equal(same_width.refusal_weight, shipped.refusal_weight)  # type: ignore[arg-type]
+    assert torch.equal(same_width.name_bonus, shipped.name_bonus)  # type: ignore[arg-type]
+
+
 def test_the_cross_encoder_is_the_shipped_one_or_none(lessons: Lessons) -> None:
     adapter = vector_training(lessons).adapter  # of an encoder that is not the shipped one's
     learn_to_read_together(adapter, lessons, "shipped", 1, 0)

@@ -136,7 +136,7 @@ _FLAGS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         _number("--patience", 8, "measurements without a better loss before training stops (8)"),
         _text("--prior", None, "HOW", "how questions are read: shipped (as the shipped adapter does; default with all-MiniLM-L6-v2), encoder (trains the encoder for questions) or maps (of its embeddings; default with others)"),
         _number("--prior_steps", 600, "steps in which reading questions is learnt, before, unless it is shipped (600)"),
-        _text("--cross_encoder", "shipped", "WHICH", "what reads questions and facts together: the shipped one (default; fits every encoder and base), a new one, or none", choices=["shipped", "new", "none"]),
+        _text("--cross_encoder", "shipped", "WHICH", "what reads questions and facts together: the shipped ones (default; fit every encoder and base), a new one, or none", choices=["shipped", "new", "none"]),
         _number("--cross_steps", 600, "steps of a new cross-encoder (600)"),
         _text("--stages", ("prior", "vectors", "calibration"), "STAGE", "some of prior, vectors, calibration", nargs="+"),  # type: ignore[arg-type]
     ],

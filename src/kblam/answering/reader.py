@@ -167,8 +167,8 @@ class Reader:
         if self.fact_pairs is not None and bonus[4]:
             # Where none is named, all of these are as likely as their places say.
             scores = [
-                score if len(score) == len(rows) else bonus[0] - torch.arange(len(rows)).to(like) / 1000
-                for score, rows in zip(scores, likely, strict=True)
+                score if found else bonus[0] - torch.arange(len(rows)).to(like) / 1000
+                for score, rows, found in zip(scores, likely, reading.mentions, strict=True)
             ]
             logits = self.fact_pairs.among(reading.texts, self._facts(likely), scores)
             scores = [

@@ -77,10 +77,11 @@ def learn_to_read_together(
 ) -> None:
     """Give an adapter its cross-encoders: the shipped ones, whatever encoder and base it has, a new one of the default encoder
     trained for `steps` steps, which reads without names, or none."""
-    adapter.take_fact_encoder(None, None)
     if how == "shipped":
         _read_together_as_shipped(adapter, shipped_adapter())
-    elif how == "new":
+        return
+    adapter.take_fact_encoder(None, None)
+    if how == "new":
         plan, model = CrossPlan(steps=steps, seed=seed), load_sentence_model(DEFAULT_ENCODER)
         pairs = NamelessLessons.about(lessons.practice(), english=True)
         weights = train_cross_encoder(model, pairs, plan, lambda step, _: report(step / steps))
