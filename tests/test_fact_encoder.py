@@ -66,7 +66,7 @@ def test_a_question_that_names_nothing_is_read_with_the_facts_it_resembles(adapt
     assert {question for question, _ in read} == {FLAMES}
     assert "the number to dial of Fire plan is 112" in {fact for _, fact in read}
     assert reader.scores(asked)[0].argmax() == 2
-    assert evidence(reader, asked, [2])[0, -5:].tolist() == [0, 9, 12, 0, 0] and len(read) == MOST_PAIRED
+    assert evidence(reader, asked, [2])[0, -6:].tolist() == [0, 9, 12, 0, 0, 0] and len(read) == MOST_PAIRED
 
 
 def test_a_named_thing_stays_what_is_meant(adapter: Adapter) -> None:
@@ -74,10 +74,10 @@ def test_a_named_thing_stays_what_is_meant(adapter: Adapter) -> None:
     asked = reader.read(["What is the truth about the Fire plan?"])
     assert {fact for _, fact in read} == {fact_text(fact) for fact in FACTS[:2]}
     assert reader.scores(asked)[0].argmax() == 1
-    assert evidence(reader, asked, [0])[0, -5:].tolist() == [-1, 0, 0, 0, 0]
+    assert evidence(reader, asked, [0])[0, -6:].tolist() == [-1, 0, 0, 0, 0, 0]
     asked = reader.read(["What is the meeting point of the Fire plam in Loxley?"])
     assert asked.mentions[0][0].similarity < 1
-    assert evidence(reader, asked, [1])[0, -5:].tolist() == [1, 0, 0, 1, 0]  # Loxley
+    assert evidence(reader, asked, [1])[0, -6:].tolist() == [1, 0, 0, 1, 0, 0]  # Loxley
 
 
 def test_only_what_is_named_exactly_is_certain(adapter: Adapter) -> None:

@@ -12,25 +12,28 @@ from kblam.naming.names import Names
 @pytest.mark.parametrize(
     ("question", "entity", "expected"),
     [
-        ("What is the length of the Seine?", "Loire", (1, 0)),
-        ("When is the national day of Nigeria?", "Niger", (1, 0)),
-        ("The currency of the Democratic Republic of the Congo?", "Republic of the Congo", (1, 0)),
-        ("When was rhodium found?", "Scandium", (1, 0)),
-        ("flow rate of the FlowMed 300", "FlowMed 200", (0, 1)),
-        ("What does Seagull IV cost?", "Seagull II", (1, 0)),
-        ("crew of seagull 3?", "Seagull III", (0, 0)),
-        ("hire for the OB van?", "Outside broadcast van", (0, 0)),
-        ("Is Ferrymans Rest open on Monday?", "The Ferryman's Rest", (0, 0)),
-        ("Where is Mr Halvorson's room?", "Ingrid Halvorsen", (0, 0)),
-        ("There are flames in the kitchen, what do I dial?", "Fire plan", (0, 0)),
-        ("浅間山の標高は？", "北岳", (1, 0)),
+        ("What is the length of the Seine?", "Loire", (1, 0, 0)),
+        ("When is the national day of Nigeria?", "Niger", (1, 0, 0)),
+        ("The currency of the Democratic Republic of the Congo?", "Republic of the Congo", (1, 0, 1)),
+        ("When was rhodium found?", "Scandium", (1, 0, 0)),
+        ("flow rate of the FlowMed 300", "FlowMed 200", (0, 1, 1)),
+        ("What does Seagull IV cost?", "Seagull II", (1, 0, 1)),
+        ("crew of seagull 3?", "Seagull III", (0, 0, 0)),
+        ("hire for the OB van?", "Outside broadcast van", (0, 0, 0)),
+        ("Is Ferrymans Rest open on Monday?", "The Ferryman's Rest", (0, 0, 0)),
+        ("Where is Mr Halvorson's room?", "Ingrid Halvorsen", (0, 0, 0)),
+        ("There are flames in the kitchen, what do I dial?", "Fire plan", (0, 0, 0)),
+        ("What ails patients of Old Forkritor?", "Forkritor", (1, 0, 1)),
+        ("Which is the discount of Upper Upper Undal?", "Upper Undal", (1, 0, 1)),
+        ("crew of Seagull-4?", "Seagull", (0, 1, 1)),
+        ("浅間山の標高は？", "北岳", (1, 0, 0)),
     ],
 )
-def test_names_are_foreign_to_what_is_not_called_so(question: str, entity: str, expected: tuple[int, int]) -> None:
+def test_names_are_foreign_to_what_is_not_called_so(question: str, entity: str, expected: tuple[int, int, int]) -> None:
     fact = Triple(entity, "length", "3 km")
     assert foreign_words(question, fact, Names([fact])) == expected
 
 
 def test_other_names_and_values_count_as_its_own() -> None:
     fact = Triple("Oven 2", "service contract", "Lindqvist Ovencare", aliases=("Berta",))
-    assert foreign_words("Does Lindqvist look after Berta?", fact, Names([fact])) == (0, 0)
+    assert foreign_words("Does Lindqvist look after Berta?", fact, Names([fact])) == (0, 0, 0)

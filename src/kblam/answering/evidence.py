@@ -87,8 +87,8 @@ def _nameless_evidence(
 
 def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> list[Tensor]:
     """Of each row its logit with the question, where the thing is named and where it is not, and how far it leads over the
-    other likely rows if none is; and how many words and numbers look like other names, unless the thing is named exactly,
-    (5,); (0,) without what reads facts whole."""
+    other likely rows if none is; and how many words and numbers look like other names, and how many of them stand beside its
+    own, unless the thing is named exactly, (6,); (0,) without what reads facts whole."""
     pairs = reader.fact_pairs
     if pairs is None:
         return [reading.masked.new_empty(0)] * len(rows)
@@ -98,7 +98,7 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
     for index, (row, logit) in enumerate(zip(rows, own, strict=True)):
         text, mentions = reading.texts[index], reading.mentions[index]
         named = max((mention.similarity for mention in mentions if row in mention.rows), default=0.0)
-        foreign = none.new_tensor((0, 0) if named == 1.0 else foreign_words(text, triples[row], reader.names))
+        foreign = none.new_tensor((0, 0, 0) if named == 1.0 else foreign_words(text, triples[row], reader.names))
         if named:
             found.append(torch.stack([logit, none, none, *foreign]))
             continue

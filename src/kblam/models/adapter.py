@@ -65,10 +65,12 @@ CROSS_EVIDENCE = ("cross-encoder's logit", "lead of that over the entity's other
 """Beside it, for an adapter with a cross-encoder."""
 FACT_EVIDENCE = (
     "fact's logit", "fact's logit where no name is known", "lead of that over other rows",
-    "words like other names", "numbers like other names",
+    "words like other names", "numbers like other names", "words like other names beside its own",
 )  # fmt: skip
 """Likewise with one that reads whole facts."""
 _BONUS = (8.0, 16.0, 1.0, 0.0, 0.0)
+_GROWING = frozenset(("name_bonus", "refusal_weight"))
+"""What has fewer numbers in adapters that were made before there was more to weigh."""
 _UNCALIBRATED = 0.5
 """Weight of the row's score as long as nothing is known of the rest."""
 _tuning = threading.Lock()
@@ -373,9 +375,9 @@ class Adapter(nn.Module):
         directory = Path(directory)
         adapter = cls(*read_description(directory / CONFIG_FILE))
         tensors = read_tensors(directory / WEIGHTS_FILE)
-        if (bonus := tensors.get("name_bonus")) is not None:  # adapters made before facts were read whole have fewer
-            tensors["name_bonus"] = nn.functional.pad(bonus, (0, max(0, len(_BONUS) - len(bonus))))
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
+        for name in _GROWING & tensors.keys() & expected.keys():
+            tensors[name] = nn.functional.pad(tensors[name], (0, max(0, expected[name][0] - len(tensors[name]))))
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
             wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))

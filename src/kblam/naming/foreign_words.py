@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from typing import NamedTuple
 
 from rapidfuzz.distance import OSA
 
 from kblam.knowledge import Triple
 from kblam.naming.names import Names
-from kblam.naming.question_words import PASSING, PERSONAL, tokens_of
+from kblam.naming.question_words import PASSING, PERSONAL, said_again, tokens_of
 from kblam.naming.spellings import words
 
-__all__ = ["foreign_words"]
+__all__ = ["Foreign", "foreign_words"]
 
 SHORTEST_PART = 3
 """Letters of a word that may stand for a longer one that begins so, or be misspelt with one letter more."""
@@ -19,20 +21,42 @@ ROMAN = dict(zip("i ii iii iv v vi vii viii ix x".split(), map(str, range(1, 11)
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
 
 
-def foreign_words(question: str, fact: Triple, names: Names) -> tuple[int, int]:
-    """How many words, and how many numbers, the question writes like names though nothing in the fact is called so.
+class Foreign(NamedTuple):
+    """How many words of a question are written like names though nothing in a fact is called so."""
+
+    words: int
+    """Numbers aside."""
+    numbers: int
+    beside: int
+    """Those of either kind that stand right beside a word of the thing's name: Old Renn, where only Renn is known."""
+
+
+def foreign_words(question: str, fact: Triple, names: Names) -> Foreign:
+    """What a question writes like names of something else than the fact is about.
 
     Chinese and Japanese, where names are not told from words by how they are written, count as one such word.
     """
     if _CJK.search(question):
-        return 1, 0
-    said = [token for token in tokens_of(question, names) if token.like_a_name or token.uncommon]
-    strange = [token.text for token in said if token.word not in PASSING | PERSONAL | {"i"}]
-    known = words(" ".join((fact.entity, *fact.aliases, fact.property, fact.value)).casefold())
-    initials = "".join(word[0] for name in (fact.entity, *fact.aliases) for word in words(name.casefold()))
-    foreign = [text for text in strange if not _known(text.casefold(), known, initials)]
-    numbers = sum(text.isdigit() for text in foreign)
-    return len(foreign) - numbers, numbers
+        return Foreign(1, 0, 0)
+    tokens = tokens_of(question, names)
+    own = words(" ".join((fact.entity, *fact.aliases)).casefold())
+    known = [*own, *words(f"{fact.property} {fact.value}".casefold())]
+    initials = "".join(word[0] for word in own)
+    again = said_again(tokens, words(fact.entity.casefold()))
+    foreign = [
+        token
+        for token in tokens
+        if (token.like_a_name or token.uncommon)
+        and token.word not in PASSING | PERSONAL | {"i"}
+        and (token in again or not _known(token.text.casefold(), known, initials))
+    ]
+    numbers = sum(token.text.isdigit() for token in foreign)
+    beside = sum(
+        (left in foreign and right.word in own) or (right in foreign and left.word in own)
+        for left, right in pairwise(tokens)
+        if question[left.end : right.start] in (" ", "-") and left.like_a_name and right.like_a_name
+    )
+    return Foreign(len(foreign) - numbers, numbers, beside)
 
 
 def _known(word: str, known: list[str], initials: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from kblam.naming.names import OPENERS, Mention, Names, inside_longer_name
-from kblam.naming.question_words import PASSING, PERSONAL, Token, tokens_of
+from kblam.naming.question_words import PASSING, PERSONAL, Token, said_again, tokens_of
 from kblam.naming.spellings import words
 
 __all__ = ["partial_mention"]
@@ -55,6 +55,8 @@ def partial_mention(question: str, names: Names) -> Mention | None:
     enough = any(score >= ENOUGH * sum(map(names.rarity, set(words(name)))) for name in best)
     about = {word for row in rows for word in words(names.property_of(row).casefold())}
     if not _fits(tokens, said, own, about, enough, _asked(question, said, rows, names)):
+        return None
+    if any(said_again(tokens, words(name)) for name in best):
         return None
     telling = [token for token in said if (token.like_a_name and not token.text.isdigit()) or token.uncommon]
     if _changed(tokens, best, before=len(said) > 1 and not telling):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kblam.naming.names import OPENERS, Names
 from kblam.naming.spellings import WORD
 from kblam.naming.spoken_words import SHORT_FOR, common
 
-__all__ = ["PASSING", "PERSONAL", "Token", "tokens_of"]
+__all__ = ["PASSING", "PERSONAL", "Token", "said_again", "tokens_of"]
 
 PERSONAL = frozenset(
     "mr mrs ms miss dr prof professor sir madam frau herr madame monsieur señor señora signor signora".split()
@@ -79,6 +81,15 @@ def tokens_of(question: str, names: Names) -> list[Token]:
         found.append(Token(*match.span(), match[0], word, begins))
         behind = match.end()
     return found
+
+
+def said_again(tokens: Sequence[Token], parts: Sequence[str]) -> list[Token]:
+    """Words that a question says twice in a row where the words of a name have it once: Upper Upper Marl, for Upper Marl."""
+    return [
+        left
+        for left, right in pairwise(tokens)
+        if left.word == right.word and left.like_a_name and parts.count(left.word) == 1
+    ]
 
 
 def _ends_sentence(between: str, before: Token) -> bool:

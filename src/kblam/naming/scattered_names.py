@@ -25,6 +25,8 @@ def longer_mention(question: str, mention: Mention, names: Names) -> Mention:
         return mention  # without an index of the words of all names
     tokens = tokens_of(question, names)
     inside = {token.word for token in tokens if mention.start <= token.start < mention.end}
+    if not inside:
+        return mention  # it begins inside of a word
     said = {token.word for token in tokens}
     longer = {
         name: parts
