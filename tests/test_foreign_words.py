@@ -6,7 +6,7 @@ import pytest
 
 from kblam import Triple
 from kblam.naming.foreign_words import foreign_words
-from kblam.naming.names import Names
+from kblam.naming.names import Mention, Names
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,8 @@ from kblam.naming.names import Names
         ("What ails patients of Old Forkritor?", "Forkritor", (1, 0, 1)),
         ("Which is the discount of Upper Upper Undal?", "Upper Undal", (1, 0, 1)),
         ("crew of Seagull-4?", "Seagull", (0, 1, 1)),
+        ("Oul Observatory logo or text?", "Harmor Observatory", (1, 0, 1)),
+        ("学校物理作者には何人住んでいますか？", "学校物理", (1, 0, 1)),
         ("浅間山の標高は？", "北岳", (1, 0, 0)),
     ],
 )
@@ -37,3 +39,10 @@ def test_names_are_foreign_to_what_is_not_called_so(question: str, entity: str, 
 def test_other_names_and_values_count_as_its_own() -> None:
     fact = Triple("Oven 2", "service contract", "Lindqvist Ovencare", aliases=("Berta",))
     assert foreign_words("Does Lindqvist look after Berta?", fact, Names([fact])) == (0, 0, 0)
+
+
+def test_what_stands_in_a_misspelt_name_is_not_foreign() -> None:
+    fact = Triple("Cen-9659", "end of support", "2030")
+    names, question = Names([fact]), "When does Cne-9659 end?"
+    assert foreign_words(question, fact, names) == (1, 0, 1)
+    assert foreign_words(question, fact, names, Mention(10, 18, (0,), 0.9)) == (0, 0, 0)

@@ -60,6 +60,5 @@ def test_a_plain_question_needs_no_index_of_the_words_of_all_names() -> None:
 def test_a_name_that_begins_inside_of_a_word_has_no_words_of_its_own() -> None:
     names = Names([Triple("é", "size", "1"), Triple("Bakery Ravel", "size", "2")])
     assert [
-        longer_mention("Is the bakery of xé ravel open?", mention, names).rows
-        for mention in [Mention(18, 19, (0,))]
+        longer_mention("Is the bakery of xé ravel open?", mention, names).rows for mention in [Mention(18, 19, (0,))]
     ] == [(0,)]

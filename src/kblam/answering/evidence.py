@@ -93,20 +93,24 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
     if pairs is None:
         return [reading.masked.new_empty(0)] * len(rows)
     triples = reader.snapshot.triples
-    found, none = [], reading.masked.new_zeros(())
+    weighed, none = [], reading.masked.new_zeros(())
     own = pairs.logits(reading.texts, [triples[row] for row in rows]).to(none)
     for index, (row, logit) in enumerate(zip(rows, own, strict=True)):
         text, mentions = reading.texts[index], reading.mentions[index]
-        named = max((mention.similarity for mention in mentions if row in mention.rows), default=0.0)
-        foreign = none.new_tensor((0, 0, 0) if named == 1.0 else foreign_words(text, triples[row], reader.names))
+        of_row = [found for found in mentions if row in found.rows]
+        mention = max(of_row, key=lambda found: found.similarity, default=None)
+        named = 0.0 if mention is None else mention.similarity
+        foreign = none.new_tensor(
+            (0, 0, 0) if named == 1.0 else foreign_words(text, triples[row], reader.names, mention)
+        )
         if named:
-            found.append(torch.stack([logit, none, none, *foreign]))
+            weighed.append(torch.stack([logit, none, none, *foreign]))
             continue
         others = [triples[other] for other in reading.bonuses[index][0].tolist() if other != row]
         others = [] if mentions else others
         lead = logit - pairs.logits([text] * len(others), others).max().to(none) if others else logit
-        found.append(torch.stack([none, logit, lead, *foreign]))
-    return found
+        weighed.append(torch.stack([none, logit, lead, *foreign]))
+    return weighed
 
 
 def _flags(reader: Reader, question: str, mentions: Sequence[Mention], row: int) -> tuple[float, float, float, float]:

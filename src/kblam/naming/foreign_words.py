@@ -9,8 +9,8 @@ from typing import NamedTuple
 from rapidfuzz.distance import OSA
 
 from kblam.knowledge import Triple
-from kblam.naming.names import Names
-from kblam.naming.question_words import PASSING, PERSONAL, said_again, tokens_of
+from kblam.naming.names import Mention, Names
+from kblam.naming.question_words import PASSING, PERSONAL, Token, said_again, tokens_of
 from kblam.naming.spellings import words
 
 __all__ = ["Foreign", "foreign_words"]
@@ -28,35 +28,46 @@ class Foreign(NamedTuple):
     """Numbers aside."""
     numbers: int
     beside: int
-    """Those of either kind that stand right beside a word of the thing's name: Old Renn, where only Renn is known."""
+    """Those of either kind that stand right beside a word of the thing's name: Old Renn, where only Renn is known; in Chinese
+    and Japanese 1 for a name that goes on."""
 
 
-def foreign_words(question: str, fact: Triple, names: Names) -> Foreign:
+def foreign_words(question: str, fact: Triple, names: Names, mention: Mention | None = None) -> Foreign:
     """What a question writes like names of something else than the fact is about.
 
+    mention: where it calls the thing by a part of its name, or a misspelt one.
     Chinese and Japanese, where names are not told from words by how they are written, count as one such word.
     """
     if _CJK.search(question):
-        return Foreign(1, 0, 0)
+        return Foreign(1, 0, int(any(name.casefold() in question.casefold() for name in (fact.entity, *fact.aliases))))
     tokens = tokens_of(question, names)
     own = words(" ".join((fact.entity, *fact.aliases)).casefold())
     known = [*own, *words(f"{fact.property} {fact.value}".casefold())]
     initials = "".join(word[0] for word in own)
     again = said_again(tokens, words(fact.entity.casefold()))
+    named = [token for token in tokens if mention and mention.start <= token.start < mention.end]
     foreign = [
         token
         for token in tokens
-        if (token.like_a_name or token.uncommon)
+        if _like_a_name(token)
         and token.word not in PASSING | PERSONAL | {"i"}
-        and (token in again or not _known(token.text.casefold(), known, initials))
+        and (token in again or not (token in named or _known(token.text.casefold(), known, initials)))
     ]
+
+    def of_name(token: Token) -> bool:
+        return token.word in own or token in named
+
     numbers = sum(token.text.isdigit() for token in foreign)
     beside = sum(
-        (left in foreign and right.word in own) or (right in foreign and left.word in own)
+        (left in foreign and of_name(right)) or (right in foreign and of_name(left))
         for left, right in pairwise(tokens)
-        if question[left.end : right.start] in (" ", "-") and left.like_a_name and right.like_a_name
+        if question[left.end : right.start] in (" ", "-") and all(_like_a_name(token) for token in (left, right))
     )
     return Foreign(len(foreign) - numbers, numbers, beside)
+
+
+def _like_a_name(token: Token) -> bool:
+    return token.like_a_name or token.uncommon
 
 
 def _known(word: str, known: list[str], initials: str) -> bool:

@@ -82,9 +82,9 @@ GOES_ON = re.compile(
     r"(?![的のはがをにでともや是在有由被和与及或从到对为现目当今去昨本该这那最各、]|都(?!市))"
     r"(?!公司|集团|股份|有限|企业|共和国|王国|帝国|先生|女士|教授|博士|さん|氏|様|社|株式|市|県|省|国)"
     r"(?!課長|部長|係長|店長|校長|主任|先輩|選手|監督|大臣|首相|大統領|来|先[週月日]|毎|午[前後]|自体|全体|以外|周辺|付近)"
-    r"((?:(?![是什么麼哪谁誰多少几幾何怎有在由看起为為被让把])[\u30a0-\u30ff\u3400-\u9fff]){1,8}?)(?:[的のはが]|に[はも]|在哪|在什么|位于)"
+    r"((?:(?![是什么麼哪谁誰多少几幾何怎有在由看起为為被让把])[\u30a0-\u30ff\u3400-\u9fff]){1,8}?)(?:[的のはがを]|に[はも]|在哪|在什么|位于)"
 )
-"""What stands between a name and the word `of` in Chinese or Japanese, a Japanese particle of a subject, or a question where it
+"""What stands between a name and the word `of` in Chinese or Japanese, a Japanese particle, or a question where it
 is, unless it begins with a particle, a time, or a title that leaves a name what it is, or holds a word of a question."""
 OBJECT = re.compile(r"(?:介绍|介绍一下|描述|描述一下|概述|概述一下|说明|说明一下|总结|总结一下)$")
 """What asks in Chinese for all about what follows."""
