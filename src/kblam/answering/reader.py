@@ -114,7 +114,7 @@ class Reader:
         for index, rows in zip(unnamed, self._resembling(embedding[unnamed]), strict=True):
             mentions[index] = self._misspelt(questions[index], rows) or self._partial(questions[index])
             meant = sorted({row for each in mentions[index] for row in each.rows})
-            likely[index] = meant or rows[:MOST_PAIRED]
+            likely[index] = meant or rows[: MOST_PAIRED if self._reads_whole else 0]
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
         likely = [self._likely_first(question, rows) for question, rows in zip(embedding, likely, strict=True)]
@@ -156,6 +156,28 @@ class Reader:
         bonus, like = self.adapter.name_bonus, reading.masked
         if bonus is None:
             return tuple((torch.empty(0, dtype=torch.long, device=like.device), like.new_empty(0)) for _ in likely)
+        scores = [
+            named
+            if found
+            else bonus[0] - torch.arange(len(rows)).to(like) / 1000  # the first place counts a little more
+            for named, rows, found in zip(self._named(reading, likely), likely, reading.mentions, strict=True)
+        ]
+        if self._reads_whole:
+            assert self.fact_pairs is not None
+            logits = self.fact_pairs.among(reading.texts, self._facts(likely), scores)
+            scores = [
+                score + bonus[4] * (found - found.max()) if len(found) else score
+                for score, found in zip(scores, logits, strict=True)
+            ]
+        return tuple(
+            (torch.tensor(rows, dtype=torch.long, device=like.device), score)
+            for rows, score in zip(likely, scores, strict=True)
+        )
+
+    def _named(self, reading: Reading, likely: Sequence[Sequence[int]]) -> list[Tensor]:
+        """What is added to the scores of each question's likely rows, (rows,), if it names them; (0,) if it names none."""
+        bonus, like = self.adapter.name_bonus, reading.masked
+        assert bonus is not None
         named = [rows if found else [] for rows, found in zip(likely, reading.mentions, strict=True)]
         scores = []
         for question, rows, alone in zip(reading.texts, named, self.stated_scores(like, named), strict=True):
@@ -164,22 +186,13 @@ class Reader:
         if self.nameless_pairs is not None:
             logits = self.nameless_pairs.among(reading.nameless, self._facts(named), scores)
             scores = [score + bonus[3] * found for score, found in zip(scores, logits, strict=True)]
-        if self.fact_pairs is not None and bonus[4]:
-            # Where none is named, all of these are as likely as their places say.
-            scores = [
-                score if found else bonus[0] - torch.arange(len(rows)).to(like) / 1000
-                for score, rows, found in zip(scores, likely, reading.mentions, strict=True)
-            ]
-            logits = self.fact_pairs.among(reading.texts, self._facts(likely), scores)
-            scores = [
-                score + bonus[4] * (found - found.max()) if len(found) else score
-                for score, found in zip(scores, logits, strict=True)
-            ]
-            named = list(likely)
-        return tuple(
-            (torch.tensor(rows, dtype=torch.long, device=like.device), score)
-            for rows, score in zip(named, scores, strict=True)
-        )
+        return scores
+
+    @property
+    def _reads_whole(self) -> bool:
+        """Whether facts are read with their names, so that a question need not name any."""
+        bonus = self.adapter.name_bonus
+        return self.fact_pairs is not None and bonus is not None and bool(bonus[4])
 
     def _facts(self, rows: Sequence[Sequence[int]]) -> list[list[Triple]]:
         return [[self.snapshot.triples[row] for row in some] for some in rows]
