@@ -45,8 +45,10 @@ def adapter(tmp_path: Path) -> Adapter:
     return adapter
 
 
-def reading(adapter: Adapter, logit: Callable[[str, str], float]) -> tuple[Reader, list[tuple[str, str]]]:
-    """A reader of FACTS whose fact encoder gives these logits, and the pairs it reads."""
+def reading(
+    adapter: Adapter, logit: Callable[[str, str], float], facts: Sequence[Triple] = FACTS
+) -> tuple[Reader, list[tuple[str, str]]]:
+    """A reader of these facts whose fact encoder gives these logits, and the pairs it reads."""
     read: list[tuple[str, str]] = []
 
     def logits(asked: Sequence[str], stated: Sequence[str]) -> torch.Tensor:
@@ -54,7 +56,7 @@ def reading(adapter: Adapter, logit: Callable[[str, str], float]) -> tuple[Reade
         return torch.tensor([logit(*pair) for pair in zip(asked, stated, strict=True)])
 
     encoder = load_encoder(DEFAULT_ENCODER)
-    reader = Reader(adapter, KnowledgeBase.from_triples(FACTS, encoder).snapshot(), encoder)
+    reader = Reader(adapter, KnowledgeBase.from_triples(facts, encoder).snapshot(), encoder)
     reader.fact_pairs = Pairs(logits, fact_text)
     return reader, read
 
@@ -78,6 +80,15 @@ def test_a_named_thing_stays_what_is_meant(adapter: Adapter) -> None:
     asked = reader.read(["What is the meeting point of the Fire plam in Loxley?"])
     assert asked.mentions[0][0].similarity < 1
     assert evidence(reader, asked, [1])[0, -6:].tolist() == [1, 0, 0, 1, 0, 0]  # Loxley
+
+
+def test_a_thing_called_by_another_name_is_read_by_the_one_that_its_facts_have(adapter: Adapter) -> None:
+    facts = [Triple("Fire plan", "meeting point", "gate 4", aliases=("Form F7",)), *FACTS[2:]]
+    reader, read = reading(adapter, lambda asked, fact: 1.0, facts)
+    asked = reader.read(["Whither says form F7?", "Whither says Form F8?"])
+    evidence(reader, asked, [0, 0])
+    assert asked.plain == ("Whither says Fire plan?", "Whither says Form F8?")
+    assert ("Whither says Fire plan?", "the meeting point of Fire plan is gate 4") in read
 
 
 def test_only_what_is_named_exactly_is_certain(adapter: Adapter) -> None:

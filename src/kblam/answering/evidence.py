@@ -94,7 +94,7 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
         return [reading.masked.new_empty(0)] * len(rows)
     triples = reader.snapshot.triples
     weighed, none = [], reading.masked.new_zeros(())
-    own = pairs.logits(reading.texts, [triples[row] for row in rows]).to(none)
+    own = pairs.logits(reading.plain, [triples[row] for row in rows]).to(none)
     for index, (row, logit) in enumerate(zip(rows, own, strict=True)):
         text, mentions = reading.texts[index], reading.mentions[index]
         of_row = [found for found in mentions if row in found.rows]

@@ -47,6 +47,8 @@ class Reading:
     """(n, E) of length one: `nameless`, embedded."""
     nameless: tuple[str, ...]
     """The questions with `it` in place of the names in them."""
+    plain: tuple[str, ...]
+    """The questions with the stored name of a thing in place of another name for it."""
     mentions: tuple[tuple[Mention, ...], ...]
     """The names in each question."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
@@ -118,7 +120,10 @@ class Reader:
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
         likely = [self._likely_first(question, rows) for question, rows in zip(embedding, likely, strict=True)]
-        reading = Reading(tuple(questions), embedding, vectors, nameless, tuple(mentions), (), len(self.latents))
+        plain = tuple(
+            self._by_stored_names(question, found) for question, found in zip(questions, mentions, strict=True)
+        )
+        reading = Reading(tuple(questions), embedding, vectors, nameless, plain, tuple(mentions), (), len(self.latents))
         return replace(reading, bonuses=self._bonuses(reading, likely))
 
     def _mentions(self, question: str) -> list[Mention]:
@@ -145,6 +150,14 @@ class Reader:
         mention = partial_mention(question, self.names) if self.snapshot.has_texts else None
         return () if mention is None else (mention,)
 
+    def _by_stored_names(self, question: str, mentions: Sequence[Mention]) -> str:
+        """The question with the stored name of each thing that it calls by another one, word for word."""
+        for mention in reversed(mentions):
+            entities = {self.snapshot.triples[row].entity for row in mention.rows}
+            if mention.similarity == 1.0 and len(entities) == 1:
+                question = _renamed(question, mention, entities.pop())
+        return question
+
     def _likely_first(self, question: Tensor, rows: list[int]) -> list[int]:
         """The rows, those that the question (D,) resembles most first if they are too many for all to be read."""
         if len(rows) <= MOST_STATED:
@@ -164,7 +177,7 @@ class Reader:
         ]
         if self._reads_whole:
             assert self.fact_pairs is not None
-            logits = self.fact_pairs.among(reading.texts, self._facts(likely), scores)
+            logits = self.fact_pairs.among(reading.plain, self._facts(likely), scores)
             scores = [
                 score + bonus[4] * (found - found.max()) if len(found) else score
                 for score, found in zip(scores, logits, strict=True)
@@ -237,11 +250,8 @@ class Reader:
         """The questions with the stored name of each one's row in place of another name for it, or a misspelt one."""
         texts = []
         for text, mentions, row in zip(reading.texts, reading.mentions, rows, strict=True):
-            entity = self.snapshot.triples[row].entity
             mention = next((found for found in mentions if row in found.rows), None)
-            if mention is not None and text[mention.start : mention.end].casefold() != entity.casefold():
-                text = f"{text[: mention.start]}{entity}{text[mention.end :]}"
-            texts.append(text)
+            texts.append(text if mention is None else _renamed(text, mention, self.snapshot.triples[row].entity))
         return texts
 
     @torch.no_grad()
@@ -273,3 +283,10 @@ def masked(question: str, mentions: Sequence[Mention]) -> str:
     for mention in reversed(mentions):
         question = f"{question[: mention.start]}it{question[mention.end :]}"
     return question
+
+
+def _renamed(question: str, mention: Mention, name: str) -> str:
+    """The question with a name in place of what is mentioned, unless it is the same."""
+    if question[mention.start : mention.end].casefold() == name.casefold():
+        return question
+    return f"{question[: mention.start]}{name}{question[mention.end :]}"
