@@ -25,7 +25,7 @@ from kblam.models.active import RESCORED
 from kblam.models.adapter import Adapter
 from kblam.naming.names import Mention, Names
 from kblam.naming.near_names import near_mention
-from kblam.naming.partial_names import partial_mention
+from kblam.naming.partial_names import PARTIAL, partial_mention
 from kblam.naming.scattered_names import longer_mention
 
 __all__ = ["Reader", "Reading", "follow", "masked"]
@@ -48,7 +48,7 @@ class Reading:
     nameless: tuple[str, ...]
     """The questions with `it` in place of the names in them."""
     plain: tuple[str, ...]
-    """The questions with the stored name of a thing in place of another name for it."""
+    """The questions with the stored name of a thing in place of another name for it, or of a misspelt one."""
     mentions: tuple[tuple[Mention, ...], ...]
     """The names in each question."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
@@ -151,10 +151,11 @@ class Reader:
         return () if mention is None else (mention,)
 
     def _by_stored_names(self, question: str, mentions: Sequence[Mention]) -> str:
-        """The question with the stored name of each thing that it calls by another one, word for word."""
+        """The question with the stored name of each thing that it calls by another one, or misspelt: not by a part of it,
+        which may be meant for something else."""
         for mention in reversed(mentions):
             entities = {self.snapshot.triples[row].entity for row in mention.rows}
-            if mention.similarity == 1.0 and len(entities) == 1:
+            if mention.similarity != PARTIAL and len(entities) == 1:
                 question = _renamed(question, mention, entities.pop())
         return question
 
