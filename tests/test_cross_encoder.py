@@ -21,7 +21,8 @@ from kblam.knowledge import load_encoder, sentence_model
 from kblam.knowledge.cross_encoder import BATCH, CrossWeights, load_cross_encoder
 from kblam.knowledge.encoders import DEFAULT_ENCODER, LARGER_ENCODER
 from kblam.knowledge.sentence_model import load_sentence_model
-from kblam.models.adapter import CROSS_EVIDENCE, EVIDENCE, Adapter
+from kblam.models.adapter import Adapter
+from kblam.models.refusal import CROSS_EVIDENCE, EVIDENCE
 from kblam.models.shipped import LARGE_MODEL, shipped_adapter
 from kblam.training.cross_encoder import CrossPlan, _choice_loss, train_cross_encoder
 from kblam.training.pair_lessons import NamelessLessons
@@ -157,7 +158,7 @@ def test_an_adapter_keeps_its_cross_encoder(adapter: Adapter, tmp_path: Path) ->
     bare = Adapter.load(tmp_path / "adapter")
     assert bare.cross_encoder() is None and bare.evidence == EVIDENCE
     assert not (tmp_path / "adapter" / "cross_encoder.safetensors").exists()
-    torch.testing.assert_close(bare.refusal_weight, adapter.refusal_weight[: len(EVIDENCE)])  # type: ignore[index]
+    torch.testing.assert_close(bare.refusal_weight, adapter.refusal_weight[:, : len(EVIDENCE)])  # type: ignore[index]
 
 
 def test_both_models_ship_with_a_cross_encoder() -> None:

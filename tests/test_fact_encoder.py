@@ -17,7 +17,8 @@ from kblam.answering.statements import LONGEST_VALUE, fact_text
 from kblam.knowledge import load_encoder
 from kblam.knowledge.cross_encoder import CrossWeights
 from kblam.knowledge.encoders import DEFAULT_ENCODER
-from kblam.models.adapter import CROSS_EVIDENCE, EVIDENCE, FACT_EVIDENCE, Adapter
+from kblam.models.adapter import Adapter
+from kblam.models.refusal import CROSS_EVIDENCE, EVIDENCE, FACT_EVIDENCE, WAYS, chances, way_called
 from kblam.models.shipped import shipped_adapter
 
 QUERY = "encoder.layer.0.attention.self.query"
@@ -106,7 +107,7 @@ def test_only_what_is_named_exactly_is_certain(adapter: Adapter) -> None:
 def test_what_fits_well_is_answered_though_it_is_not_named(adapter: Adapter) -> None:
     assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
     adapter.refusal_weight.zero_()
-    adapter.refusal_weight[adapter.evidence.index("fact's logit where no name is known")] = 1.0
+    adapter.refusal_weight[:, adapter.evidence.index("fact's logit where no name is known")] = 1.0
     adapter.refusal_bias.zero_()
     reader, _ = reading(adapter, lambda asked, fact: 3.0 if "dial" in fact and "flames" in asked else -3.0)
     asked = reader.read([FLAMES, "How high is the tower?"])
@@ -145,14 +146,14 @@ def test_an_adapter_keeps_its_fact_encoder(adapter: Adapter, tmp_path: Path) -> 
 
 def test_what_was_weighed_keeps_its_weight_when_encoders_come_and_go(adapter: Adapter) -> None:
     assert adapter.refusal_weight is not None
-    adapter.refusal_weight.copy_(torch.arange(len(adapter.evidence)) + 1.0)
-    known = dict(zip(adapter.evidence, adapter.refusal_weight.tolist(), strict=True))
+    adapter.refusal_weight.copy_(torch.arange(adapter.refusal_weight.numel()).view(len(WAYS), -1) + 1.0)
+    known = dict(zip(adapter.evidence, adapter.refusal_weight.T.tolist(), strict=True))
     adapter.take_cross_encoder(None, None)
     assert adapter.evidence == EVIDENCE + FACT_EVIDENCE
-    assert adapter.refusal_weight.tolist() == [known[name] for name in adapter.evidence]
+    assert adapter.refusal_weight.T.tolist() == [known[name] for name in adapter.evidence]
     adapter.take_cross_encoder(adapter.config.fact_encoder, weights())
-    back = dict(zip(adapter.evidence, adapter.refusal_weight.tolist(), strict=True))
-    assert back == {**known, **dict.fromkeys(CROSS_EVIDENCE, 0.0)}
+    back = dict(zip(adapter.evidence, adapter.refusal_weight.T.tolist(), strict=True))
+    assert back == {**known, **dict.fromkeys(CROSS_EVIDENCE, [0.0] * len(WAYS))}
 
 
 def test_adapters_made_before_facts_were_read_whole_are_still_read(adapter: Adapter, tmp_path: Path) -> None:
@@ -162,3 +163,21 @@ def test_adapters_made_before_facts_were_read_whole_are_still_read(adapter: Adap
     adapter.save(tmp_path / "adapter")
     again = Adapter.load(tmp_path / "adapter")
     assert again.name_bonus is not None and again.name_bonus.tolist() == [*adapter.name_bonus.tolist(), 0.0]
+
+
+def test_adapters_that_weighed_less_and_all_ways_alike_are_still_read(adapter: Adapter, tmp_path: Path) -> None:
+    old = torch.arange(len(adapter.evidence) - 1.0)
+    adapter.refusal_weight, adapter.refusal_bias = old, torch.tensor(-3.0)
+    adapter.save(tmp_path / "adapter")
+    again = Adapter.load(tmp_path / "adapter")
+    assert again.refusal_weight is not None and again.refusal_bias is not None
+    assert again.refusal_weight.tolist() == [[*old.tolist(), 0.0]] * len(WAYS)
+    assert again.refusal_bias.tolist() == [-3.0] * len(WAYS)
+
+
+def test_each_way_of_calling_a_thing_weighs_for_itself() -> None:
+    evidence = torch.tensor([[0.0, named, 0.0] for named in (0.0, 0.9, 1.0)])
+    weight, bias = torch.tensor([[0.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, -1.0, 0.0]]), torch.tensor([0.5, 0.0, 3.0])
+    assert way_called(evidence).tolist() == [0, 1, 2]
+    expected = torch.sigmoid(torch.tensor([0.5, 1.8, 2.0]))
+    torch.testing.assert_close(chances(evidence, weight, bias), expected)

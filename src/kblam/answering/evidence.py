@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kblam.answering.reader import Reader, Reading, masked
+from kblam.models.refusal import chances
 from kblam.naming.foreign_words import foreign_words
 from kblam.naming.names import Mention, asked_property
 
@@ -60,7 +61,7 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
     if adapter.refusal_weight is None or adapter.refusal_bias is None:
         return torch.ones(len(rows))
     found = evidence(reader, reading, rows)
-    chance = torch.sigmoid(found @ adapter.refusal_weight + adapter.refusal_bias)
+    chance = chances(found, adapter.refusal_weight, adapter.refusal_bias)
     # A question that names both the entity and the property asks for that very row, in whatever language; a name that is
     # not written quite like that is left to what reads the fact whole.
     named = found[:, adapter.evidence.index("entity named")]

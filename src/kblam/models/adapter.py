@@ -35,6 +35,7 @@ from kblam.models.anatomy import (
     value_projection,
 )
 from kblam.models.low_rank import LowRankQuery
+from kblam.models.refusal import CROSS_EVIDENCE, EVIDENCE, FACT_EVIDENCE, grown, uncalibrated, weighed_again
 from kblam.models.slots import ValueSlots
 from kblam.models.tensor_files import (
     named_updates,
@@ -47,32 +48,16 @@ from kblam.models.tensor_files import (
     write_tensors,
 )
 
-__all__ = ["CROSS_EVIDENCE", "EVIDENCE", "FACT_EVIDENCE", "FORMAT_VERSION", "Adapter", "AdapterConfig"]
+__all__ = ["FORMAT_VERSION", "Adapter", "AdapterConfig"]
 
 WEIGHTS_FILE = "adapter.safetensors"
 QUESTION_FILE = "question_encoder.safetensors"
 MEANING_FILE = "meaning_encoder.safetensors"
 CROSS_FILE = "cross_encoder.safetensors"
 FACT_FILE = "fact_encoder.safetensors"
-EVIDENCE = (
-    "score", "entity named", "property named", "another property named", "property of other things named",
-    "lead over the entity's other rows", "masked cosine", "masked lead over the entity's other rows",
-    "masked lead over the knowledge's other properties",
-)  # fmt: skip
-"""What speaks for the best row: its prior score; what the question names; and how well the question fits what the row says
-when the entity is masked on both sides, so that only property and value count."""
-CROSS_EVIDENCE = ("cross-encoder's logit", "lead of that over the entity's other rows")
-"""Beside it, for an adapter with a cross-encoder."""
-FACT_EVIDENCE = (
-    "fact's logit", "fact's logit where no name is known", "lead of that over other rows",
-    "words like other names", "numbers like other names", "words like other names beside its own",
-)  # fmt: skip
-"""Likewise with one that reads whole facts."""
 _BONUS = (8.0, 16.0, 1.0, 0.0, 0.0)
-_GROWING = frozenset(("name_bonus", "refusal_weight"))
+_GROWING = frozenset(("name_bonus", "refusal_weight", "refusal_bias"))
 """What has fewer numbers in adapters that were made before there was more to weigh."""
-_UNCALIBRATED = 0.5
-"""Weight of the row's score as long as nothing is known of the rest."""
 _tuning = threading.Lock()
 _BLOCK = 1 << 16
 """Rows whose statistics are computed at once, so that a large knowledge base needs no second copy of itself."""
@@ -108,9 +93,9 @@ class Adapter(nn.Module):
     share of the score that the question without the name has with what the row says; and those of the logits of what
     reads both together, without names and with them."""
     refusal_weight: Tensor | None
-    """(len(self.evidence),): weighs the evidence that the best row answers the question; a logistic regression."""
+    """(W, len(self.evidence)): weighs the evidence that the best row answers the question; see `refusal`."""
     refusal_bias: Tensor | None
-    """()."""
+    """(W,)."""
     null_key: nn.Parameter | None
     """(L, H, d)."""
     null_offset: nn.Parameter | None
@@ -149,9 +134,9 @@ class Adapter(nn.Module):
         # Fitted to what retrieval finds, not by the gradient of the model's loss.
         prior = config.question_prior
         self.register_buffer("name_bonus", torch.tensor(_BONUS) if prior else None)
-        uncalibrated = torch.tensor([_UNCALIBRATED, *[0.0] * (len(self.evidence) - 1)])
-        self.register_buffer("refusal_weight", uncalibrated if prior else None)
-        self.register_buffer("refusal_bias", torch.tensor(-6.0) if prior else None)
+        weight, bias = uncalibrated(len(self.evidence))
+        self.register_buffer("refusal_weight", weight if prior else None)
+        self.register_buffer("refusal_bias", bias if prior else None)
         self.null_key = nn.Parameter(torch.zeros(layers, heads, config.head_dim)) if config.null_row else None
         self.null_offset = nn.Parameter(torch.zeros(layers)) if config.null_row else None
         widths = outputs, heads * config.value_head_dim, config.hidden_size, config.embedding_size or config.hidden_size
@@ -323,8 +308,7 @@ class Adapter(nn.Module):
         """Keep the weights of what was evidence before and is."""
         self._made = {}
         if self.refusal_weight is not None:
-            weights = dict(zip(known, self.refusal_weight.tolist(), strict=True))
-            self.refusal_weight = self.refusal_weight.new_tensor([weights.get(name, 0.0) for name in self.evidence])
+            self.refusal_weight = weighed_again(self.refusal_weight, known, self.evidence)
 
     @property
     def evidence(self) -> tuple[str, ...]:
@@ -377,7 +361,7 @@ class Adapter(nn.Module):
         tensors = read_tensors(directory / WEIGHTS_FILE)
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
         for name in _GROWING & tensors.keys() & expected.keys():
-            tensors[name] = nn.functional.pad(tensors[name], (0, max(0, expected[name][0] - len(tensors[name]))))
+            tensors[name] = grown(tensors[name], expected[name])
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
             wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))

@@ -17,6 +17,7 @@ from kblam.answering.evidence import evidence
 from kblam.answering.reader import Reader
 from kblam.knowledge import Encoder, KnowledgeBase
 from kblam.models.adapter import Adapter
+from kblam.models.refusal import WAYS, chances, way_called
 from kblam.training.questions import Exam, Practice
 
 __all__ = ["calibrate_refusal", "train_prior"]
@@ -67,8 +68,10 @@ def train_prior(
 def calibrate_refusal(
     adapter: Adapter, exams: Sequence[Exam], encoder: Encoder, steps: int = 600
 ) -> tuple[Tensor, Tensor]:
-    """Fit the logistic regression from evidence to "the best row answers the question"; returns the probabilities and
+    """Fit the logistic regressions from evidence to "the best row answers the question"; returns the probabilities and
     whether there was an answer, (n,) each, for the questions of all exams.
+
+    Each way of calling a thing has its own, held near to what they have in common.
 
     Both answers weigh the same, however many questions there are of each. A question whose answer is there but not the best
     row teaches neither.
@@ -83,20 +86,23 @@ def calibrate_refusal(
     mean, deviation = evidence.mean(0), evidence.std(0) + 1e-6
     standard = (evidence - mean) / deviation
     standard[:, adapter.evidence.index("score")] = 0.0
+    standard = torch.cat([standard, torch.ones(len(standard), 1)], dim=1)
     shares = [counts[truth == side].sum().clamp(min=1e-6) for side in (0, 1)]
     counts = counts / torch.where(truth == 1, shares[1], shares[0]) * (len(counts) / 2)
-    weights = torch.zeros(evidence.shape[1] + 1, requires_grad=True)
+    way = way_called(evidence)
+    weights = torch.zeros(1 + len(WAYS), standard.shape[1], requires_grad=True)  # for all ways, and what each adds
     optimizer = torch.optim.Adam([weights], 0.05)
     for _ in range(steps):
-        logits = standard @ weights[:-1] + weights[-1]
+        logits = (standard * (weights[0] + weights[1:][way])).sum(-1)
         loss = nn.functional.binary_cross_entropy_with_logits(logits, truth, counts) + 1e-3 * (weights**2).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.no_grad():
-        adapter.refusal_weight.copy_(weights[:-1] / deviation)
-        adapter.refusal_bias.copy_(weights[-1] - (weights[:-1] * mean / deviation).sum())
-        return torch.sigmoid(whole @ adapter.refusal_weight + adapter.refusal_bias), there.float()
+        fitted = weights[0] + weights[1:]
+        adapter.refusal_weight.copy_(fitted[:, :-1] / deviation)
+        adapter.refusal_bias.copy_(fitted[:, -1] - (fitted[:, :-1] * mean / deviation).sum(-1))
+        return chances(whole, adapter.refusal_weight, adapter.refusal_bias), there.float()
 
 
 def _evidence(adapter: Adapter, exam: Exam, encoder: Encoder) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,76 @@
+"""How likely it is that the best row answers a question: a logistic regression for each way in which a question calls a thing.
+
+Shapes: n questions, W ways, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "CROSS_EVIDENCE",
+    "EVIDENCE",
+    "FACT_EVIDENCE",
+    "WAYS",
+    "chances",
+    "grown",
+    "uncalibrated",
+    "way_called",
+    "weighed_again",
+]
+
+NAMED = "entity named"
+EVIDENCE = (
+    "score", NAMED, "property named", "another property named", "property of other things named",
+    "lead over the entity's other rows", "masked cosine", "masked lead over the entity's other rows",
+    "masked lead over the knowledge's other properties",
+)  # fmt: skip
+"""What speaks for the best row: its prior score; what the question names; and how well the question fits what the row says
+when the entity is masked on both sides, so that only property and value count."""
+CROSS_EVIDENCE = ("cross-encoder's logit", "lead of that over the entity's other rows")
+"""Beside it, for an adapter with a cross-encoder."""
+FACT_EVIDENCE = (
+    "fact's logit", "fact's logit where no name is known", "lead of that over other rows",
+    "words like other names", "numbers like other names", "words like other names beside its own",
+)  # fmt: skip
+"""Likewise with one that reads whole facts."""
+WAYS = ("by no name", "by a part of its name, or a misspelt one", "by name")
+"""What speaks for a row counts differently where it must show which thing is meant as well."""
+_UNCALIBRATED = 0.5
+"""Weight of the row's score as long as nothing is known of the rest."""
+_DOUBT = -6.0
+
+
+def uncalibrated(features: int) -> tuple[Tensor, Tensor]:
+    """Weights (W, F) and biases (W,) before anything was fitted."""
+    weight = torch.zeros(len(WAYS), features)
+    weight[:, 0] = _UNCALIBRATED
+    return weight, torch.full((len(WAYS),), _DOUBT)
+
+
+def way_called(evidence: Tensor) -> Tensor:
+    """Which of `WAYS` each question calls the thing of its row, (n,), from what speaks for it (n, F)."""
+    named = evidence[:, EVIDENCE.index(NAMED)]
+    return (named > 0).long() + (named >= 1).long()
+
+
+def chances(evidence: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The probability that each row answers, (n,), from what speaks for it (n, F), weights (W, F) and biases (W,)."""
+    way = way_called(evidence)
+    return torch.sigmoid((evidence * weight[way]).sum(-1) + bias[way])
+
+
+def weighed_again(weight: Tensor, known: Sequence[str], now: Sequence[str]) -> Tensor:
+    """The weights (W, F) of what was evidence before and is, 0 for the rest."""
+    columns = dict(zip(known, weight.unbind(1), strict=True))
+    return torch.stack([columns.get(name, weight.new_zeros(len(weight))) for name in now], dim=1)
+
+
+def grown(tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    """A tensor of an older adapter in the shape that it has now: the same for every way, 0 for what was not weighed then."""
+    if tensor.dim() < len(shape):
+        tensor = tensor.expand(shape[0], *tensor.shape)
+    return nn.functional.pad(tensor, (0, max(0, shape[-1] - tensor.shape[-1])))
