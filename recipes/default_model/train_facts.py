@@ -30,7 +30,7 @@ from kblam.training.worlds import World, read_worlds
 
 FACTS = RUNS / "facts.safetensors"
 WORLDS = Path(__file__).parent / "worlds"
-SYNTHETIC = 1 / 3
+SYNTHETIC = 6 / 11
 """Share of the questions that are about synthetic facts."""
 ALIKE = 20
 """Facts that each question is set beside, at most."""
@@ -67,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     reading = Adapter.load(RUNS / "reading")
     about_worlds = WorldLessons([compared(world, reading) for world in worlds("training")])
-    about_facts = NamedLessons(NamelessLessons.about(practice(options.facts, 0)))
+    about_facts = NamedLessons(NamelessLessons.about(practice(options.facts, 0), encoder=load_encoder(ENCODER)))
 
     def lessons(draw: random.Random) -> Lesson:
         return (about_facts if draw.random() < SYNTHETIC else about_worlds)(draw)

@@ -70,9 +70,11 @@ class NamedLessons:
 
     nameless: NamelessLessons
     """Which facts stand beside each other."""
-    without_fact: float = 0.16
-    without_thing: float = 0.34
-    paraphrased: float = 0.8
+    without_fact: float = 0.32
+    without_thing: float = 0.18
+    paraphrased: float = 0.88
+    siblings: float = 0.6
+    """Share of the questions with an answer that stand beside more facts about the same thing."""
 
     def __call__(self, draw: random.Random) -> Lesson:
         """A fact of some thing, called in some way."""
@@ -88,11 +90,12 @@ class NamedLessons:
         theirs = [Triple(draw.choice(strangers), other.property, other.value) for other in others[3:]]
         chance = draw.random()
         if chance < self.without_fact:
-            facts = [*siblings[:4], *theirs]
+            facts = [*siblings[:5], *theirs]
         elif chance < self.without_fact + self.without_thing:
             facts = [*same, *theirs, *(Triple(make_name(draw), own.property, own.value) for _ in range(2))]
         else:
-            facts = [own, *siblings[:2], *same[:2], *theirs]
+            more = int(draw.random() < self.siblings)
+            facts = [own, *siblings[: 2 + more], *same[: 2 - more], *theirs]
         texts = [in_english(fact_text(fact)) for fact in facts[: self.nameless.statements]]
         return Lesson(in_english(question), tuple(texts), facts[0] is own)
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import numpy as np
 
 from kblam.answering.gloss import in_english
 from kblam.answering.statements import statement
-from kblam.knowledge import Triple
+from kblam.knowledge import Encoder, Triple
 from kblam.synthesis.questions import ask_about
 from kblam.training.questions import Practice
 from kblam.training.themes import Themes, by_theme
 
-__all__ = ["Draw", "Lesson", "NamelessLessons"]
+__all__ = ["Draw", "Lesson", "NamelessLessons", "alike_properties"]
+
+MOST_ALIKE = 6
+"""Properties of a kind of thing that count as those which read most like another."""
 
 
 class Lesson(NamedTuple):
@@ -48,12 +53,19 @@ class NamelessLessons:
     """Share of statements that only name the property."""
     english: bool = False
     """Put questions and statements into English first, as the adapter will (`english_encoder`)."""
+    alike: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Of each property those of its kind of thing that read most like it."""
+    closest: float = 0.6
+    """Share of the lessons in which these, if they are known, are the first of the others."""
 
     @classmethod
-    def about(cls, practice: Practice, english: bool = False, statements: int = 6) -> NamelessLessons:
-        """Lessons about these facts."""
+    def about(
+        cls, practice: Practice, english: bool = False, statements: int = 6, encoder: Encoder | None = None
+    ) -> NamelessLessons:
+        """Lessons about these facts; encoder: what tells which properties read alike, or none does."""
         themes = by_theme(practice)
-        return cls(practice, themes, tuple(map(len, themes)), statements, english=english)
+        alike = {} if encoder is None else alike_properties(practice, themes, encoder)
+        return cls(practice, themes, tuple(map(len, themes)), statements, english=english, alike=alike)
 
     def __call__(self, draw: random.Random) -> Lesson:
         """A fact about a thing of some kind, and others with other properties."""
@@ -75,6 +87,9 @@ class NamelessLessons:
         found = {own.property: own}
         siblings = [facts[row] for group in draw.sample(theme, min(len(theme), 40)) for row in group]
         draw.shuffle(siblings)
+        if self.alike and draw.random() < self.closest:
+            alike = self.alike.get(own.property, ())
+            siblings.sort(key=lambda sibling: sibling.property not in alike)
         for sibling in siblings:
             if len(found) == self.statements + 1:
                 break
@@ -84,3 +99,16 @@ class NamelessLessons:
             stranger = facts[draw.choice(draw.choice(draw.choice(self.themes)))]
             found.setdefault(stranger.property, stranger)
         return list(found.values())
+
+
+def alike_properties(practice: Practice, themes: Themes, encoder: Encoder) -> dict[str, frozenset[str]]:
+    """Of each property those of its kind of thing that read most like it."""
+    found: dict[str, frozenset[str]] = {}
+    for theme in themes:
+        names = list(dict.fromkeys(practice.facts[row].property for group in theme for row in group))
+        vectors = encoder.encode([statement(name, "") for name in names])
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        nearest = (vectors @ vectors.T).argsort(axis=1)[:, ::-1][:, : MOST_ALIKE + 1]
+        for name, best in zip(names, nearest.tolist(), strict=True):
+            found[name] = frozenset(names[other] for other in best) - {name}
+    return found
