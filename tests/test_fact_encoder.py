@@ -14,6 +14,7 @@ from kblam.answering.evidence import confidence, evidence
 from kblam.answering.pairs import MOST_PAIRED, Pairs
 from kblam.answering.reader import Reader
 from kblam.answering.statements import LONGEST_VALUE, fact_text
+from kblam.errors import ModelError
 from kblam.knowledge import load_encoder
 from kblam.knowledge.cross_encoder import CrossWeights
 from kblam.knowledge.encoders import DEFAULT_ENCODER
@@ -86,10 +87,18 @@ def test_a_named_thing_stays_what_is_meant(adapter: Adapter) -> None:
 def test_a_thing_called_by_another_name_is_read_by_the_one_that_its_facts_have(adapter: Adapter) -> None:
     facts = [Triple("Fire plan", "meeting point", "gate 4", aliases=("Form F7",)), *FACTS[2:]]
     reader, read = reading(adapter, lambda asked, fact: 1.0, facts)
-    asked = reader.read(["Whither says form F7?", "Whither says Form F8?"])
-    evidence(reader, asked, [0, 0])
-    assert asked.plain == ("Whither says Fire plan?", "Whither says Form F8?")
-    assert ("Whither says Fire plan?", "the meeting point of Fire plan is gate 4") in read
+    asked = reader.read(["Whither says form F7?", "Whither says Form F8?", "Whither says the Fire plam?"])
+    evidence(reader, asked, [0, 0, 0])
+    assert asked.plain == ("Whither says Fire plan?", "Whither says Form F8?", "Whither says the Fire plan?")
+    assert {question for question, _ in read} == set(asked.plain)
+
+
+def test_of_names_that_overlap_the_longer_one_is_meant(adapter: Adapter) -> None:
+    facts = [Triple(name, "rent", "1") for name in ("Flat 12", "Alder House", "Flat 12, Alder House")]
+    reader, _ = reading(adapter, lambda asked, fact: 1.0, facts)
+    asked = reader.read(["What is the rent of flat 12 in Alder House per month?"])
+    assert asked.nameless == ("What is the rent of it per month?",)
+    assert asked.plain == ("What is the rent of Flat 12, Alder House per month?",)
 
 
 def test_only_what_is_named_exactly_is_certain(adapter: Adapter) -> None:
@@ -173,6 +182,13 @@ def test_adapters_that_weighed_less_and_all_ways_alike_are_still_read(adapter: A
     assert again.refusal_weight is not None and again.refusal_bias is not None
     assert again.refusal_weight.tolist() == [[*old.tolist(), 0.0]] * len(WAYS)
     assert again.refusal_bias.tolist() == [-3.0] * len(WAYS)
+
+
+def test_weights_that_lack_more_than_that_do_not_fit(adapter: Adapter, tmp_path: Path) -> None:
+    adapter.refusal_weight = torch.zeros(len(WAYS), len(adapter.evidence) - 2)
+    adapter.save(tmp_path / "adapter")
+    with pytest.raises(ModelError, match="does not fit"):
+        Adapter.load(tmp_path / "adapter")
 
 
 def test_each_way_of_calling_a_thing_weighs_for_itself() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from kblam.answering.reader import Reader, Reading, masked
 from kblam.models.refusal import chances
 from kblam.naming.foreign_words import foreign_words
-from kblam.naming.names import Mention, asked_property
+from kblam.naming.names import asked_property
 
 __all__ = ["confidence", "evidence"]
 
@@ -42,7 +42,7 @@ def evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
         features[index] = torch.stack(
             [
                 score,
-                *score.new_tensor(_flags(reader, reading.texts[index], reading.mentions[index], rows[index])),
+                *score.new_tensor(_flags(reader, reading, index, rows[index])),
                 score - torch.stack(others).mean() if others else none,
                 stated[0] / scale,
                 stated[0] - stated[1:].max() if others else scale * LONELY,
@@ -97,9 +97,8 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
     weighed, none = [], reading.masked.new_zeros(())
     own = pairs.logits(reading.plain, [triples[row] for row in rows]).to(none)
     for index, (row, logit) in enumerate(zip(rows, own, strict=True)):
-        text, mentions = reading.texts[index], reading.mentions[index]
-        of_row = [found for found in mentions if row in found.rows]
-        mention = max(of_row, key=lambda found: found.similarity, default=None)
+        text = reading.texts[index]
+        mention = reading.mention_of(index, row)
         named = 0.0 if mention is None else mention.similarity
         foreign = none.new_tensor(
             (0, 0, 0) if named == 1.0 else foreign_words(text, triples[row], reader.names, mention)
@@ -107,21 +106,21 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
         if named:
             weighed.append(torch.stack([logit, none, none, *foreign]))
             continue
-        others = [triples[other] for other in reading.bonuses[index][0].tolist() if other != row]
-        others = [] if mentions else others
+        likely = [] if reading.mentions[index] else reading.bonuses[index][0].tolist()
+        others = [triples[other] for other in likely if other != row]
         lead = logit - pairs.logits([text] * len(others), others).max().to(none) if others else logit
         weighed.append(torch.stack([none, logit, lead, *foreign]))
     return weighed
 
 
-def _flags(reader: Reader, question: str, mentions: Sequence[Mention], row: int) -> tuple[float, float, float, float]:
-    """How well the question names the row's entity; whether it names its property, another one, or one that other
-    things have here."""
-    mention = next((found for found in mentions if row in found.rows), None)
+def _flags(reader: Reader, reading: Reading, index: int, row: int) -> tuple[float, float, float, float]:
+    """How well a question names the row's entity; whether it names its property, another one, or one that other things have
+    here."""
+    question, mention = reading.texts[index], reading.mention_of(index, row)
     named = reader.names.named_property(question, row)
     asked = None if mention is None else asked_property(question, mention)
     another = asked is not None and not reader.names.is_property(asked, row)
-    elsewhere = not named and reader.names.names_a_property(masked(question, mentions))
+    elsewhere = not named and reader.names.names_a_property(masked(question, reading.mentions[index]))
     return (
         0.0 if mention is None else mention.similarity,
         float(named and not another),

@@ -25,7 +25,7 @@ from kblam.models.active import RESCORED
 from kblam.models.adapter import Adapter
 from kblam.naming.names import Mention, Names
 from kblam.naming.near_names import near_mention
-from kblam.naming.partial_names import PARTIAL, partial_mention
+from kblam.naming.partial_names import partial_mention
 from kblam.naming.scattered_names import longer_mention
 
 __all__ = ["Reader", "Reading", "follow", "masked"]
@@ -56,6 +56,10 @@ class Reading:
     their scores, (r,)."""
     count: int
     """M."""
+
+    def mention_of(self, question: int, row: int) -> Mention | None:
+        """Where a question names the thing of a row."""
+        return next((mention for mention in self.mentions[question] if row in mention.rows), None)
 
     @property
     def named(self) -> Tensor:
@@ -128,7 +132,12 @@ class Reader:
 
     def _mentions(self, question: str) -> list[Mention]:
         """The names that a question holds, the words of some of them apart."""
-        return [longer_mention(question, mention, self.names) for mention in self.names.mentions(question)]
+        found = [longer_mention(question, mention, self.names) for mention in self.names.mentions(question)]
+        apart: list[Mention] = []
+        for mention in sorted(found, key=lambda each: each.start - each.end):  # of two that overlap the longer one
+            if all(mention.end <= other.start or other.end <= mention.start for other in apart):
+                apart.append(mention)
+        return sorted(apart, key=lambda each: each.start)
 
     def _resembling(self, questions: Tensor) -> list[list[int]]:
         """The rows that questions (n, D) resemble most, the most first; none without texts."""
@@ -155,7 +164,7 @@ class Reader:
         which may be meant for something else."""
         for mention in reversed(mentions):
             entities = {self.snapshot.triples[row].entity for row in mention.rows}
-            if mention.similarity != PARTIAL and len(entities) == 1:
+            if not mention.partial and len(entities) == 1:
                 question = _renamed(question, mention, entities.pop())
         return question
 
@@ -170,12 +179,7 @@ class Reader:
         bonus, like = self.adapter.name_bonus, reading.masked
         if bonus is None:
             return tuple((torch.empty(0, dtype=torch.long, device=like.device), like.new_empty(0)) for _ in likely)
-        scores = [
-            named
-            if found
-            else bonus[0] - torch.arange(len(rows)).to(like) / 1000  # the first place counts a little more
-            for named, rows, found in zip(self._named(reading, likely), likely, reading.mentions, strict=True)
-        ]
+        scores = self._first_scores(reading, likely)
         if self._reads_whole:
             assert self.fact_pairs is not None
             logits = self.fact_pairs.among(reading.plain, self._facts(likely), scores)
@@ -188,8 +192,9 @@ class Reader:
             for rows, score in zip(likely, scores, strict=True)
         )
 
-    def _named(self, reading: Reading, likely: Sequence[Sequence[int]]) -> list[Tensor]:
-        """What is added to the scores of each question's likely rows, (rows,), if it names them; (0,) if it names none."""
+    def _first_scores(self, reading: Reading, likely: Sequence[Sequence[int]]) -> list[Tensor]:
+        """What is added to the scores of each question's likely rows before they are read whole, (rows,): by names, and by what
+        they say without them; only by their places where none is named."""
         bonus, like = self.adapter.name_bonus, reading.masked
         assert bonus is not None
         named = [rows if found else [] for rows, found in zip(likely, reading.mentions, strict=True)]
@@ -200,7 +205,10 @@ class Reader:
         if self.nameless_pairs is not None:
             logits = self.nameless_pairs.among(reading.nameless, self._facts(named), scores)
             scores = [score + bonus[3] * found for score, found in zip(scores, logits, strict=True)]
-        return scores
+        return [
+            score if found else bonus[0] - torch.arange(len(rows)).to(like) / 1000
+            for score, rows, found in zip(scores, likely, reading.mentions, strict=True)
+        ]
 
     @property
     def _reads_whole(self) -> bool:
@@ -250,8 +258,8 @@ class Reader:
     def said_plainly(self, reading: Reading, rows: Sequence[int]) -> list[str]:
         """The questions with the stored name of each one's row in place of another name for it, or a misspelt one."""
         texts = []
-        for text, mentions, row in zip(reading.texts, reading.mentions, rows, strict=True):
-            mention = next((found for found in mentions if row in found.rows), None)
+        for index, (text, row) in enumerate(zip(reading.texts, rows, strict=True)):
+            mention = reading.mention_of(index, row)
             texts.append(text if mention is None else _renamed(text, mention, self.snapshot.triples[row].entity))
         return texts
 

@@ -361,7 +361,7 @@ class Adapter(nn.Module):
         tensors = read_tensors(directory / WEIGHTS_FILE)
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
         for name in _GROWING & tensors.keys() & expected.keys():
-            tensors[name] = grown(tensors[name], expected[name])
+            tensors[name] = grown(tensors[name], expected[name], most=1)
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
             wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))

@@ -69,8 +69,10 @@ def weighed_again(weight: Tensor, known: Sequence[str], now: Sequence[str]) -> T
     return torch.stack([columns.get(name, weight.new_zeros(len(weight))) for name in now], dim=1)
 
 
-def grown(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """A tensor of an older adapter in the shape that it has now: the same for every way, 0 for what was not weighed then."""
+def grown(tensor: Tensor, shape: Sequence[int], most: int) -> Tensor:
+    """A tensor of an older adapter in the shape that it has now: the same for every way, 0 for up to so many numbers that it
+    does not have; as it is if it lacks more."""
     if tensor.dim() < len(shape):
         tensor = tensor.expand(shape[0], *tensor.shape)
-    return nn.functional.pad(tensor, (0, max(0, shape[-1] - tensor.shape[-1])))
+    missing = shape[-1] - tensor.shape[-1]
+    return nn.functional.pad(tensor, (0, missing)) if 0 < missing <= most else tensor

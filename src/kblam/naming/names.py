@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kblam.knowledge import Triple
 from kblam.naming.spellings import TOKEN, Spellings, Words
+from kblam.naming.unspaced_names import goes_on
 
 __all__ = [
     "TOKEN",
@@ -77,26 +78,6 @@ ELSEWHERE = re.compile(
 """What asks for something else than it names: `How far down is the bottom of NAME?` does not ask for a bottom."""
 
 
-GOES_ON = re.compile(
-    r"(?<=[\u3040-\u30ff\u3400-\u9fff])"
-    r"(?![的のはがをにでともや是在有由被和与及或从到对为现目当今去昨本该这那最各、]|都(?!市))"
-    r"(?!公司|集团|股份|有限|企业|共和国|王国|帝国|先生|女士|教授|博士|さん|氏|様|社|株式|市|県|省|国)"
-    r"(?!課長|部長|係長|店長|校長|主任|先輩|選手|監督|大臣|首相|大統領|来|先[週月日]|毎|午[前後]|自体|全体|以外|周辺|付近)"
-    r"((?:(?![是什么麼哪谁誰多少几幾何怎有在由看起为為被让把])[\u30a0-\u30ff\u3400-\u9fff]){1,8}?)(?:[的のはがを]|に[はも]|在哪|在什么|位于)"
-)
-"""What stands between a name and the word `of` in Chinese or Japanese, a Japanese particle, or a question where it
-is, unless it begins with a particle, a time, or a title that leaves a name what it is, or holds a word of a question."""
-OBJECT = re.compile(r"(?:介绍|介绍一下|描述|描述一下|概述|概述一下|说明|说明一下|总结|总结一下)$")
-"""What asks in Chinese for all about what follows."""
-WHOLE = re.compile(r"[A-Za-z]{2}[^\u3040-\u30ff\u3400-\u9fff]*$")
-"""English in front of a Chinese or Japanese name, which then is all that is written in these scripts."""
-MORE = re.compile(
-    r"(?<=[\u3040-\u30ff\u3400-\u9fff])(?!情况|概况|概要|信息|资料|简介|历史|全部|所有|一切)((?:(?![的のはがを是什么麼哪谁誰多少几幾何怎有在由])[\u3040-\u30ff\u3400-\u9fff]){1,8})"
-    r"(?![\u3040-\u30ff\u3400-\u9fff])"
-)
-"""What else is written there."""
-
-
 @dataclass(frozen=True)
 class Mention:
     """A name found in a question: where it stands, and the rows of the entity."""
@@ -106,6 +87,8 @@ class Mention:
     rows: tuple[int, ...]
     similarity: float = 1.0
     """1 for the name as it is written, less for a misspelt one."""
+    partial: bool = False
+    """Whether a part of the name is said."""
 
 
 def _folded(text: str) -> str:
@@ -181,7 +164,7 @@ class Names:
                 start, end = spans[first][0], spans[last][1]
                 rows = self._look_up(question[start:end])
                 if rows:
-                    if not (inside_longer_name(question, start, end) or self.goes_on(question, start, end)):
+                    if not (inside_longer_name(question, start, end) or self.goes_on(question, start, end, rows)):
                         found.append(Mention(start, end, rows))
                     first = last
                     break
@@ -196,13 +179,9 @@ class Names:
             for other in others
         )
 
-    def goes_on(self, question: str, start: int, end: int) -> bool:
-        """True for a name that goes on behind `end` where words are not set apart: [北京]大学的校长, or where all that is
-        written in Chinese is the name: the president of [北京]大学."""
-        rest = GOES_ON.match(question, end)
-        if rest is None and (WHOLE.search(question[:start]) or OBJECT.search(question[:start])):
-            rest = MORE.match(question, end)
-        return rest is not None and rest[1] not in self.properties
+    def goes_on(self, question: str, start: int, end: int, rows: Sequence[int]) -> bool:
+        """True for a Chinese or Japanese name of the thing of these rows that goes on behind `end`: [北京]大学的校长."""
+        return goes_on(question, start, end, {self.property_of(row) for row in rows}, self.properties)
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)

@@ -52,7 +52,7 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
     """Where the question nearly holds the name, and how nearly, from 0 to 1."""
     if len(name) < SHORTEST:
         return None
-    allowed = slips(name)
+    allowed, rows = slips(name), names.rows_named(name)
     spans = [match.span() for match in TOKEN.finditer(question)]
     count = len(TOKEN.findall(name))
     best: tuple[int, int, float] | None = None
@@ -64,7 +64,7 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
             text = question[start:end]
             if text[0].casefold() != name[0].casefold() or digits(text) != digits(name):
                 continue
-            if inside_longer_name(question, start, end) or names.goes_on(question, start, end):
+            if inside_longer_name(question, start, end) or names.goes_on(question, start, end, rows):
                 continue
             if _more(question[start : start + len(name) + 1], name) or _another_word(text.casefold(), name.casefold()):
                 continue

@@ -14,7 +14,7 @@ from kblam.naming.names import OPENERS, Mention, Names, inside_longer_name
 from kblam.naming.question_words import PASSING, PERSONAL, Token, said_again, tokens_of
 from kblam.naming.spellings import words
 
-__all__ = ["PARTIAL", "partial_mention"]
+__all__ = ["partial_mention"]
 
 ENOUGH = 0.2
 """Share of a name, by how rare its words are, that must be said where none of them is written like a name."""
@@ -63,7 +63,7 @@ def partial_mention(question: str, names: Names) -> Mention | None:
         return None
     start, end = _place(tokens, said, rarity)
     goes_on = inside_longer_name(question[start:], 0, end - start)  # C in C#
-    return None if goes_on else Mention(start, end, tuple(rows), PARTIAL)
+    return None if goes_on else Mention(start, end, tuple(rows), PARTIAL, partial=True)
 
 
 def _best(tokens: Sequence[Token], found: dict[str, list[str]], rarity: dict[str, float]) -> tuple[list[str], float]:
@@ -196,11 +196,11 @@ def _joined(tokens: Sequence[Token], one: int, other: int) -> bool:
 
 
 def _place(tokens: Sequence[Token], said: Sequence[Token], rarity: dict[str, float]) -> tuple[int, int]:
-    """Where the rarest of the words said stands, with those beside it."""
+    """Where the rarest of the words said stands, with those beside it in its sentence."""
     places = {tokens.index(token) for token in said}
     first = last = tokens.index(max(said, key=lambda token: (token.like_a_name, rarity[token.word])))
-    while first - 1 in places:
+    while first - 1 in places and not tokens[first].first:
         first -= 1
-    while last + 1 in places:
+    while last + 1 in places and not tokens[last + 1].first:
         last += 1
     return tokens[first].start, tokens[last].end

@@ -88,7 +88,7 @@ def said_again(tokens: Sequence[Token], parts: Sequence[str]) -> list[Token]:
     return [
         left
         for left, right in pairwise(tokens)
-        if left.word == right.word and left.like_a_name and parts.count(left.word) == 1
+        if left.word == right.word and right.start == left.end + 1 and left.like_a_name and parts.count(left.word) == 1
     ]
 
 

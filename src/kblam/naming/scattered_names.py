@@ -26,7 +26,7 @@ def longer_mention(question: str, mention: Mention, names: Names) -> Mention:
     tokens = tokens_of(question, names)
     inside = {token.word for token in tokens if mention.start <= token.start < mention.end}
     if not inside:
-        return mention  # it begins inside of a word
+        return mention  # it is Chinese or Japanese, or a piece of a word
     said = {token.word for token in tokens}
     longer = {
         name: parts

@@ -92,7 +92,7 @@ class NamedLessons:
         if chance < self.without_fact:
             facts = [*siblings[:5], *theirs]
         elif chance < self.without_fact + self.without_thing:
-            facts = [*same, *theirs, *(Triple(make_name(draw), own.property, own.value) for _ in range(2))]
+            facts = [*same[:2], *(Triple(make_name(draw), own.property, own.value) for _ in range(2)), *theirs]
         else:
             more = int(draw.random() < self.siblings)
             facts = [own, *siblings[: 2 + more], *same[: 2 - more], *theirs]
