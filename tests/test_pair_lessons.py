@@ -14,7 +14,7 @@ from kblam.answering.statements import fact_text, statement
 from kblam.errors import InputError
 from kblam.synthesis.facts import make_facts
 from kblam.training.fact_lessons import NamedLessons, WorldLessons, called, other_name
-from kblam.training.pair_lessons import NamelessLessons, alike_properties
+from kblam.training.pair_lessons import MOST_ALIKE, NamelessLessons, alike_properties
 from kblam.training.questions import make_practice
 from kblam.training.worlds import World, read_worlds
 

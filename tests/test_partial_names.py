@@ -52,7 +52,7 @@ def found(question: str, names: Names = NAMES) -> tuple[str, str] | None:
         ("There will be 12 of us on Tuesday in the room. Do we fit into Fjord?", "Fjord", "Meeting room Fjord"),
         ("which hall is moulder M5 standing in", "M5", "Moulding machine M5"),
         ("kingfisher phone?", "kingfisher", "Project Kingfisher"),
-        ("I have joined Kingfisher. Kingfisher's phone?", "Kingfisher", "Project Kingfisher"),
+        ("I have joined Kingfisher. Kingfisher has which phone?", "Kingfisher", "Project Kingfisher"),
         ("We need 12 rooms from Fjord", "Fjord", "Meeting room Fjord"),
         ("Class teacher of 5a?", "5a", "Class 5a"),
         ("Can I take my bike on the number 12 bus?", "12 bus", "Bus line 12"),
