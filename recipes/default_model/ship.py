@@ -45,7 +45,7 @@ or twice of them differ by less than a point; the second after two of 2,500 plai
 to the cross-encoder with 4."""
 
 
-WORLD_WEIGHT = 0.05
+WORLD_WEIGHT = 0.1
 """Of a question about a world in the calibration of refusal: with more, fewer of them are refused wrongly, and more of the synthetic
 ones."""
 
