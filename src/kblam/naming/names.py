@@ -181,7 +181,7 @@ class Names:
 
     def goes_on(self, question: str, start: int, end: int, rows: Sequence[int]) -> bool:
         """True for a Chinese or Japanese name of the thing of these rows that goes on behind `end`: [北京]大学的校长."""
-        return goes_on(question, start, end, {self.property_of(row) for row in rows}, self.properties)
+        return goes_on(question, start, end, map(self.property_of, rows), self.properties)
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 __all__ = ["goes_on"]
 
@@ -33,10 +33,10 @@ MORE = re.compile(
 """What else is written there."""
 
 
-def goes_on(question: str, start: int, end: int, properties: Collection[str], known: Collection[str]) -> bool:
+def goes_on(question: str, start: int, end: int, properties: Iterable[str], known: Collection[str]) -> bool:
     """True for a name that goes on behind `end`: [北京]大学的校长, the president of [北京]大学, [東京]駅は.
 
-    properties: those of the thing; known: those of anything. What names a property is no part of a name.
+    properties: those of the thing, looked at only where they matter; known: those of anything. What names a property is no part of a name.
     """
     rest = OF.match(question, end) or (MORE.match(question, end) if ALONE.search(question[:start]) else None)
     if rest is not None:
