@@ -4,9 +4,12 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import distributions, metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "kblam"
@@ -120,3 +123,17 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 def test_packages_come_from_the_index_that_the_user_set_up(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "://" not in text.replace("https://github.com/", "") and "--index" not in text and "find-links" not in text
+
+
+def test_pinned_versions_are_for_every_python_that_they_are_pinned_for() -> None:
+    oldest = (metadata("kblam")["Requires-Python"] or "").removeprefix(">=")
+    here = {found.name: found for found in distributions()}
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [Requirement(line) for line in lines if "==" in line]
+    installed = [each for each in pinned if each.name in here and each.specifier.contains(here[each.name].version)]
+    assert len(installed) > 10
+    for each in installed:
+        needed = SpecifierSet(here[each.name].metadata.get("Requires-Python") or "")
+        for python in (oldest, "3.11"):
+            if each.marker is None or each.marker.evaluate({"python_version": python}):
+                assert needed.contains(python), f"{each.name} is pinned for Python {python}"
