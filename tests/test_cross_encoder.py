@@ -24,8 +24,8 @@ from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.adapter import Adapter
 from kblam.models.refusal import CROSS_EVIDENCE, EVIDENCE
 from kblam.models.shipped import LARGE_MODEL, shipped_adapter
-from kblam.training.cross_encoder import CrossPlan, _choice_loss, train_cross_encoder
-from kblam.training.pair_lessons import NamelessLessons
+from kblam.training.cross_encoder import STRANGE, CrossPlan, _choice_loss, _opinion, train_cross_encoder
+from kblam.training.pair_lessons import Lesson, Nameless, NamelessLessons
 from kblam.training.questions import make_practice
 
 QUESTIONS = ["In which town do the ministers of Mongolia sit?", "How big is Torlia?", "Who am I?"]
@@ -211,6 +211,28 @@ def test_the_choice_is_between_the_statements_and_none_of_them() -> None:
     torch.testing.assert_close(agreed, expected.mean(), atol=1e-3, rtol=0)
     other = _choice_loss(logits, there, torch.tensor([[0.0, 0.0, 30.0], [0.0, 30.0, -30.0]]), CrossPlan())
     assert other > agreed
+
+
+def test_a_teacher_is_heard_only_where_it_has_something_to_say() -> None:
+    logits = torch.tensor([[2.0, 1.0, -1.0], [0.0, 1.0, -1.0]])
+    there = torch.tensor([True, False])
+    alone = [_choice_loss(logits[[at]], there[[at]], None, CrossPlan()) for at in (0, 1)]
+    opinion = torch.tensor([[0.0, 0.0, 30.0], [torch.nan] * 3])
+    taught = _choice_loss(logits[[0]], there[[0]], opinion[[0]], CrossPlan())
+    assert taught > alone[0]
+    torch.testing.assert_close(_choice_loss(logits, there, opinion, CrossPlan()), (taught + alone[1]) / 2)
+
+
+def test_a_teacher_reads_no_names_and_takes_nothing_else_for_the_thing() -> None:
+    class Teacher:
+        def logits(self, asked: tuple[str, ...], stated: tuple[str, ...]) -> torch.Tensor:
+            assert asked == ("Where is it?", "Where is it?") and stated == ("the place of it is Rome", "the age of it is 3")
+            return torch.tensor([4.0, -3.0])
+
+    own = Nameless("Where is it?", ("the place of it is Rome", None, "the age of it is 3"))
+    lessons = [Lesson("Where is Ann?", ("", "", ""), True, own), Lesson("Where is Bob?", ("", "", ""), False)]
+    opinion = _opinion(Teacher(), lessons)  # type: ignore[arg-type]
+    assert opinion[0].tolist() == [4.0, -STRANGE, -3.0] and opinion[1].isnan().all()
 
 
 def test_it_learns_to_tell_two_properties_apart_and_goes_on() -> None:

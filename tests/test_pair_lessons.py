@@ -87,8 +87,15 @@ def test_a_thing_is_told_from_others_that_are_named_like_it(nameless: NamelessLe
         assert len(lesson.statements) == 5
         if lesson.there:
             assert facts[lesson.statements[0]].property in lesson.question
-        seen.add(lesson.there)
-    assert seen == {True, False}
+            assert lesson.nameless is not None and lesson.nameless.statements[0] is not None
+        if lesson.nameless is not None:
+            own = facts[lesson.statements[0]] if lesson.there else None
+            for text, alone in zip(lesson.statements, lesson.nameless.statements, strict=True):
+                assert (alone is None) or alone.split(" of it is ")[1] == text.split(" is ", 1)[1]
+                assert own is None or (alone is not None) == (f" of {own.entity} is " in text)
+            assert "it" in lesson.nameless.question
+        seen.add((lesson.there, lesson.nameless is None))
+    assert seen == {(True, False), (False, False), (False, True)}
 
 
 def test_names_are_said_in_many_ways_and_others_differ_in_what_was_said() -> None:

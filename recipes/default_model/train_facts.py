@@ -15,11 +15,13 @@ from pathlib import Path
 
 import torch
 from definitions import LEFT_OUT
-from train_cross import SMALL
+from train_cross import LARGER, SMALL
 from train_reading import ENCODER, RUNS, log_losses, practice
 
 from kblam.answering.reader import Reader
 from kblam.knowledge import KnowledgeBase, load_encoder
+from kblam.knowledge.cross_encoder import load_cross_encoder
+from kblam.knowledge.encoders import LARGER_ENCODER
 from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.adapter import Adapter
 from kblam.models.tensor_files import read_cross_weights, save_cross_weights
@@ -62,19 +64,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facts", type=int, default=60_000)
     parser.add_argument("--steps", type=int, default=7400)
+    parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--reading", type=Path, default=RUNS / "reading", help="the adapter whose vectors compare facts"
+    )
+    parser.add_argument("--start", type=Path, default=SMALL, help="the cross-encoder to go on from")
+    parser.add_argument(
+        "--taught", action="store_true", help="the larger cross-encoder teaches; a step takes twice as long"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    reading = Adapter.load(RUNS / "reading")
+    reading = Adapter.load(options.reading)
     about_worlds = WorldLessons([compared(world, reading) for world in worlds("training")])
     about_facts = NamedLessons(NamelessLessons.about(practice(options.facts, 0), encoder=load_encoder(ENCODER)))
 
     def lessons(draw: random.Random) -> Lesson:
         return (about_facts if draw.random() < SYNTHETIC else about_worlds)(draw)
 
-    plan = CrossPlan(steps=options.steps, questions=44, rate=4e-4, warmup=100)
-    model, start = load_sentence_model(ENCODER), read_cross_weights(SMALL)
-    save_cross_weights(FACTS, train_cross_encoder(model, lessons, plan, log_losses(FACTS), start))
+    plan = CrossPlan(steps=options.steps, questions=44, rate=options.rate, warmup=100, seed=options.seed)
+    model, start = load_sentence_model(ENCODER), read_cross_weights(options.start)
+    teacher = load_cross_encoder(LARGER_ENCODER, read_cross_weights(LARGER)) if options.taught else None
+    save_cross_weights(FACTS, train_cross_encoder(model, lessons, plan, log_losses(FACTS), start, teacher))
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from kblam.knowledge.cross_encoder import CrossEncoder, CrossWeights, pair_logits
 from kblam.knowledge.sentence_model import SentenceModel
 from kblam.training.low_rank_updates import first_updates, half_precision, released
-from kblam.training.pair_lessons import Draw
+from kblam.training.pair_lessons import Draw, Lesson
 
 __all__ = ["CrossPlan", "train_cross_encoder"]
+
+STRANGE = 20.0
+"""A statement about another thing is so far behind none, for a teacher that reads no names."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def train_cross_encoder(
     """Fit updates and head so that a question prefers the statement that answers it to the others, and none where it is not
     there.
 
-    start: weights to go on from. teacher: a cross-encoder whose choice among the statements counts as well.
+    start: weights to go on from. teacher: a cross-encoder whose choice among the statements counts as well; it reads them without
+    names.
     """
     torch.manual_seed(plan.seed)
     draw = random.Random(plan.seed)
@@ -75,7 +79,7 @@ def train_cross_encoder(
         asked = [lesson.question for lesson in drawn for _ in lesson.statements]
         stated = [text for lesson in drawn for text in lesson.statements]
         logits = _logits(model, asked, stated, head, bias, model.updated(updates)).view(plan.questions, -1)
-        opinion = None if teacher is None else teacher.logits(asked, stated).view_as(logits)
+        opinion = None if teacher is None else _opinion(teacher, drawn)
         loss = _choice_loss(logits, torch.tensor([lesson.there for lesson in drawn]), opinion, plan)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -107,15 +111,36 @@ def _logits(
     return torch.cat(found).cpu()[torch.tensor(order).argsort()]
 
 
+def _opinion(teacher: CrossEncoder, lessons: Sequence[Lesson]) -> Tensor:
+    """What a teacher makes of the statements of lessons, (n, s); nan where it has nothing to say."""
+    opinion = torch.full((len(lessons), len(lessons[0].statements)), torch.nan)
+    read = [(at, lesson.nameless) for at, lesson in enumerate(lessons) if lesson.nameless is not None]
+    for at, _ in read:
+        opinion[at] = -STRANGE
+    pairs = [
+        (at, place, nameless.question, text)
+        for at, nameless in read
+        for place, text in enumerate(nameless.statements)
+        if text is not None
+    ]
+    if pairs:
+        rows, places, asked, stated = zip(*pairs, strict=True)
+        opinion[list(rows), list(places)] = teacher.logits(asked, stated)
+    return opinion
+
+
 def _choice_loss(logits: Tensor, there: Tensor, opinion: Tensor | None, plan: CrossPlan) -> Tensor:
     """Cross-entropy of the choice among statements (n, s), of which the first answers or none does, and "none"; opinion: a
-    teacher's logits (n, s)."""
+    teacher's logits (n, s), nan where it has none."""
     scores = _with_none(logits)
-    loss = nn.functional.cross_entropy(scores, there.long())
+    losses = nn.functional.cross_entropy(scores, there.long(), reduction="none")
     if opinion is None:
-        return loss
-    expected = torch.softmax(_with_none(opinion), dim=-1)
-    return (1 - plan.taught) * loss + plan.taught * nn.functional.cross_entropy(scores, expected)
+        return losses.mean()
+    heard = ~opinion.isnan().any(dim=-1)
+    expected = torch.softmax(_with_none(opinion[heard]), dim=-1)
+    taught = nn.functional.cross_entropy(scores[heard], expected, reduction="none")
+    weighed = (1 - plan.taught) * losses[heard] + plan.taught * taught
+    return torch.cat([losses[~heard], weighed]).mean()
 
 
 def _with_none(logits: Tensor) -> Tensor:

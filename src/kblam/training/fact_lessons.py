@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kblam.answering.gloss import in_english
-from kblam.answering.statements import fact_text
+from kblam.answering.statements import fact_text, statement_of
 from kblam.knowledge import Triple
 from kblam.synthesis.facts import KINDS_OF_THING, make_name
 from kblam.synthesis.questions import ask_about
 from kblam.synthesis.values import person, pseudo_word
 from kblam.synthesis.words import ADJECTIVES, NOUNS
-from kblam.training.pair_lessons import Lesson, NamelessLessons
+from kblam.training.pair_lessons import Lesson, Nameless, NamelessLessons
 from kblam.training.worlds import Asked, World
 
 __all__ = ["NamedLessons", "WorldLessons"]
@@ -80,7 +80,7 @@ class NamedLessons:
         """A fact of some thing, called in some way."""
         own, *others = self.nameless.beside_each_other(draw)
         said = called(own.entity, draw)
-        question = ask_about(own, draw, paraphrase=self.paraphrased, typo=0.0).text.replace(own.entity, said)
+        asked = ask_about(own, draw, paraphrase=self.paraphrased, typo=0.0).text
         siblings = [Triple(own.entity, other.property, other.value) for other in others]
         strangers = [other_name(own.entity, said, draw) for _ in range(3)]
         same = [
@@ -96,8 +96,16 @@ class NamedLessons:
         else:
             more = int(draw.random() < self.siblings)
             facts = [own, *siblings[: 2 + more], *same[: 2 - more], *theirs]
-        texts = [in_english(fact_text(fact)) for fact in facts[: self.nameless.statements]]
-        return Lesson(in_english(question), tuple(texts), facts[0] is own)
+        facts = facts[: self.nameless.statements]
+        texts = tuple(in_english(fact_text(fact)) for fact in facts)
+        question = in_english(asked.replace(own.entity, said))
+        return Lesson(question, texts, facts[0] is own, _without_names(asked, own.entity, facts))
+
+
+def _without_names(asked: str, entity: str, facts: Sequence[Triple]) -> Nameless | None:
+    """A question about a thing beside what some facts say of it; None if they say nothing."""
+    stated = tuple(in_english(statement_of(fact)) if fact.entity == entity else None for fact in facts)
+    return Nameless(in_english(asked.replace(entity, "it")), stated) if any(stated) else None
 
 
 def called(name: str, draw: random.Random) -> str:

@@ -20,12 +20,12 @@ TUNED = (
 
 
 def first_updates(model: SentenceModel, rank: int, start: Updates | None = None) -> TrainedUpdates:
-    """Updates that are zero at first, or go on from others.
+    """Updates that are zero at first, or go on from others, in whole precision whatever these are stored in.
 
     Zero, as in LoRA (Hu et al., 2021, arXiv 2106.09685): the first matrix at random, the second empty.
     """
     if start:
-        return {name: (nn.Parameter(down.clone()), nn.Parameter(up.clone())) for name, (down, up) in start.items()}
+        return {name: (_in_full(down), _in_full(up)) for name, (down, up) in start.items()}
     names = [name for name, _ in model.network.named_modules() if name.endswith(TUNED)]
     return {name: _update(model.network.get_parameter(f"{name}.weight"), rank) for name in names}
 
@@ -53,6 +53,10 @@ def half_precision(device: torch.device) -> torch.autocast:
     """bfloat16 inside the encoder where the processor multiplies it: a step takes little more than half the time there,
     and its gradient points the same way (cosine 1.000)."""
     return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
+
+
+def _in_full(matrix: Tensor) -> nn.Parameter:
+    return nn.Parameter(matrix.detach().float().clone())
 
 
 def _update(weight: Tensor, rank: int) -> tuple[nn.Parameter, nn.Parameter]:

@@ -16,10 +16,18 @@ from kblam.synthesis.questions import ask_about
 from kblam.training.questions import Practice
 from kblam.training.themes import Themes, by_theme
 
-__all__ = ["Draw", "Lesson", "NamelessLessons", "alike_properties"]
+__all__ = ["Draw", "Lesson", "Nameless", "NamelessLessons", "alike_properties"]
 
 MOST_ALIKE = 6
 """Properties of a kind of thing that count as those which read most like another."""
+
+
+class Nameless(NamedTuple):
+    """A lesson without the names of things, as a teacher reads it that knows nothing of names."""
+
+    question: str
+    statements: tuple[str | None, ...]
+    """None for what is said of another thing than the question is about, and so is no answer."""
 
 
 class Lesson(NamedTuple):
@@ -29,6 +37,8 @@ class Lesson(NamedTuple):
     statements: tuple[str, ...]
     """The one that answers first, if there is one."""
     there: bool
+    nameless: Nameless | None = None
+    """None where a teacher has nothing to say."""
 
 
 Draw = Callable[[random.Random], Lesson]
@@ -76,7 +86,7 @@ class NamelessLessons:
         stated = [statement(fact.property, "" if draw.random() < self.unvalued else fact.value) for fact in facts]
         if self.english:
             question, stated = in_english(question), [in_english(text) for text in stated]
-        return Lesson(question, tuple(stated), there)
+        return Lesson(question, tuple(stated), there, Nameless(question, tuple(stated)))
 
     def beside_each_other(self, draw: random.Random) -> list[Triple]:
         """A fact, and as many with other properties as there are statements: of the same kind of thing, while there are
