@@ -226,7 +226,10 @@ def test_a_teacher_is_heard_only_where_it_has_something_to_say() -> None:
 def test_a_teacher_reads_no_names_and_takes_nothing_else_for_the_thing() -> None:
     class Teacher:
         def logits(self, asked: tuple[str, ...], stated: tuple[str, ...]) -> torch.Tensor:
-            assert asked == ("Where is it?", "Where is it?") and stated == ("the place of it is Rome", "the age of it is 3")
+            assert asked == ("Where is it?", "Where is it?") and stated == (
+                "the place of it is Rome",
+                "the age of it is 3",
+            )
             return torch.tensor([4.0, -3.0])
 
     own = Nameless("Where is it?", ("the place of it is Rome", None, "the age of it is 3"))

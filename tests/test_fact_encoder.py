@@ -19,7 +19,7 @@ from kblam.knowledge import load_encoder
 from kblam.knowledge.cross_encoder import CrossWeights
 from kblam.knowledge.encoders import DEFAULT_ENCODER
 from kblam.models.adapter import Adapter
-from kblam.models.refusal import CROSS_EVIDENCE, EVIDENCE, FACT_EVIDENCE, WAYS, chances, way_called
+from kblam.models.refusal import BESIDE, CROSS_EVIDENCE, EVIDENCE, FACT_EVIDENCE, WAYS, chances, way_called
 from kblam.models.shipped import shipped_adapter
 
 QUERY = "encoder.layer.0.attention.self.query"
@@ -111,6 +111,21 @@ def test_only_what_is_named_exactly_is_certain(adapter: Adapter) -> None:
     reader.fact_pairs = None
     adapter.take_fact_encoder(None, None)
     assert (confidence(reader, asked, [1, 1]) > 0.5).tolist() == [True, True]
+
+
+def test_a_chinese_name_that_seems_to_go_on_is_not_certain(adapter: Adapter) -> None:
+    assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
+    adapter.refusal_weight.zero_()
+    adapter.refusal_bias.fill_(-5.0)
+    facts = [Triple("北京", "人口", "2184"), Triple("上海大学", "人口", "4")]
+    reader = Reader(
+        adapter,
+        KnowledgeBase.from_triples(facts, load_encoder(DEFAULT_ENCODER)).snapshot(),
+        load_encoder(DEFAULT_ENCODER),
+    )
+    asked = reader.read(["北京有多少人口？", "北京大学有多少人口？"])
+    assert (confidence(reader, asked, [0, 0]) > 0.5).tolist() == [True, False]
+    assert evidence(reader, asked, [0, 0])[:, adapter.evidence.index(BESIDE)].tolist() == [0.0, 1.0]
 
 
 def test_what_fits_well_is_answered_though_it_is_not_named(adapter: Adapter) -> None:

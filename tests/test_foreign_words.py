@@ -25,6 +25,7 @@ from kblam.naming.names import Mention, Names
         ("There are flames in the kitchen, what do I dial?", "Fire plan", (0, 0, 0)),
         ("What ails patients of Old Forkritor?", "Forkritor", (1, 0, 1)),
         ("Which is the discount of Upper Upper Undal?", "Upper Undal", (1, 0, 1)),
+        ("Expiry date of New Lower New Ruru.", "Lower New Ruru", (1, 0, 1)),
         ("crew of Seagull-4?", "Seagull", (0, 1, 1)),
         ("Oul Observatory logo or text?", "Harmor Observatory", (1, 0, 1)),
         ("学校物理作者には何人住んでいますか？", "学校物理", (1, 0, 1)),
@@ -46,3 +47,34 @@ def test_what_stands_in_a_misspelt_name_is_not_foreign() -> None:
     names, question = Names([fact]), "When does Cne-9659 end?"
     assert foreign_words(question, fact, names) == (1, 0, 1)
     assert foreign_words(question, fact, names, Mention(10, 18, (0,), 0.9)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("北京人口多少?", 0),
+        ("北京大学在火上要多久？", 1),
+        ("北京的天气？", 0),
+        ("北京面积大学多少？", 0),
+        ("我想知道北京有多少人", 0),
+        ("管理北京的面积", 1),
+        ("我家住在北京吗?", 0),
+        ("管理北京大学多少钱", 2),
+        ("管理 北京 大学", 0),
+        ("How big is 北京?", 0),
+    ],
+)
+def test_words_of_a_longer_name_stand_beside_one_that_sets_none_apart(question: str, expected: int) -> None:
+    names = Names(
+        [Triple("北京", "面积大小", "16410"), Triple("北京", "人口", "2184"), Triple("上海大学", "人口", "4")]
+    )
+    start = question.index("北京")
+    assert names.words_beside(question, Mention(start, start + 2, (0, 1))) == expected
+
+
+def test_names_that_came_later_tell_of_longer_ones_as_well() -> None:
+    before = [Triple("北京", "人口", "2184")]
+    after = [*before, Triple("上海大学", "人口", "4")]
+    names, question = Names(before), "北京大学多少钱"
+    assert names.words_beside(question, Mention(0, 2, (0,))) == 0
+    assert names.changed(after, [1]).words_beside(question, Mention(0, 2, (0,))) == 1

@@ -50,6 +50,7 @@ def test_names_are_found_in_any_case_and_script(names: Names, question: str, exp
         "Who designed C#?",
         "the capital of Guinea VValley",
         "Guineans",
+        "请问Equatorial Guinea的首都",
     ],
 )
 def test_a_name_inside_a_longer_one_is_not_meant(names: Names, question: str) -> None:

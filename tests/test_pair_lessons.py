@@ -107,6 +107,8 @@ def test_names_are_said_in_many_ways_and_others_differ_in_what_was_said() -> Non
         for _ in range(50):
             assert other_name(said, said, draw) != said or said == "Ga-168"
     assert all(other_name("Upper Hall", "hall", draw).startswith("Upper ") for _ in range(30))
+    unspaced = {other_name("品質札幌色", "品質札幌色", draw) for _ in range(60)}
+    assert {"品質札", "札幌色"} < unspaced and any(name not in "品質札幌色" for name in unspaced)
 
 
 def test_worlds_are_read_as_they_are_written(world: World) -> None:

@@ -86,7 +86,8 @@ def main() -> None:
     plan = CrossPlan(steps=options.steps, questions=44, rate=options.rate, warmup=100, seed=options.seed)
     model, start = load_sentence_model(ENCODER), read_cross_weights(options.start)
     teacher = load_cross_encoder(LARGER_ENCODER, read_cross_weights(LARGER)) if options.taught else None
-    save_cross_weights(FACTS, train_cross_encoder(model, lessons, plan, log_losses(FACTS), start, teacher))
+    keep = partial(save_cross_weights, FACTS)
+    keep(train_cross_encoder(model, lessons, plan, log_losses(FACTS), start, teacher, keep))
 
 
 if __name__ == "__main__":

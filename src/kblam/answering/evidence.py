@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kblam.answering.reader import Reader, Reading, masked
-from kblam.models.refusal import chances
+from kblam.models.refusal import BESIDE, NAMED, chances
 from kblam.naming.foreign_words import foreign_words
 from kblam.naming.names import asked_property
 
@@ -63,9 +63,11 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
     found = evidence(reader, reading, rows)
     chance = chances(found, adapter.refusal_weight, adapter.refusal_bias)
     # A question that names both the entity and the property asks for that very row, in whatever language; a name that is
-    # not written quite like that is left to what reads the fact whole.
-    named = found[:, adapter.evidence.index("entity named")]
-    named = (named if reader.fact_pairs is None else named.floor()) * found[:, adapter.evidence.index("property named")]
+    # not written quite like that, or goes on, is left to what reads the fact whole.
+    named = found[:, adapter.evidence.index(NAMED)]
+    if reader.fact_pairs is not None:
+        named = named.floor() * (found[:, adapter.evidence.index(BESIDE)] == 0)
+    named = named * found[:, adapter.evidence.index("property named")]
     return torch.maximum(chance, CERTAIN * named).cpu()
 
 
@@ -89,7 +91,7 @@ def _nameless_evidence(
 def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> list[Tensor]:
     """Of each row its logit with the question, where the thing is named and where it is not, and how far it leads over the
     other likely rows if none is; and how many words and numbers look like other names, and how many of them stand beside its
-    own, unless the thing is named exactly, (6,); (0,) without what reads facts whole."""
+    own; of a thing named exactly only the last, in Chinese and Japanese, (6,); (0,) without what reads facts whole."""
     pairs = reader.fact_pairs
     if pairs is None:
         return [reading.masked.new_empty(0)] * len(rows)
@@ -100,9 +102,11 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
         text = reading.texts[index]
         mention = reading.mention_of(index, row)
         named = 0.0 if mention is None else mention.similarity
-        foreign = none.new_tensor(
-            (0, 0, 0) if named == 1.0 else foreign_words(text, triples[row], reader.names, mention)
-        )
+        if mention is not None and named == 1.0:
+            strange = (0, 0, reader.names.words_beside(text, mention))
+        else:
+            strange = foreign_words(text, triples[row], reader.names, mention)
+        foreign = none.new_tensor(strange)
         if named:
             weighed.append(torch.stack([logit, none, none, *foreign]))
             continue

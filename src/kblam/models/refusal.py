@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 __all__ = [
+    "BESIDE",
     "CROSS_EVIDENCE",
     "EVIDENCE",
     "FACT_EVIDENCE",
+    "NAMED",
     "WAYS",
     "chances",
     "grown",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 NAMED = "entity named"
+BESIDE = "words like other names beside its own"
 EVIDENCE = (
     "score", NAMED, "property named", "another property named", "property of other things named",
     "lead over the entity's other rows", "masked cosine", "masked lead over the entity's other rows",
@@ -34,7 +37,7 @@ CROSS_EVIDENCE = ("cross-encoder's logit", "lead of that over the entity's other
 """Beside it, for an adapter with a cross-encoder."""
 FACT_EVIDENCE = (
     "fact's logit", "fact's logit where no name is known", "lead of that over other rows",
-    "words like other names", "numbers like other names", "words like other names beside its own",
+    "words like other names", "numbers like other names", BESIDE,
 )  # fmt: skip
 """Likewise with one that reads whole facts."""
 WAYS = ("by no name", "by a part of its name, or a misspelt one", "by name")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from kblam.knowledge import Triple
 from kblam.naming.spellings import TOKEN, Spellings, Words
-from kblam.naming.unspaced_names import goes_on
+from kblam.naming.unspaced_names import begins_before, goes_on, next_behind
 
 __all__ = [
     "TOKEN",
@@ -183,6 +183,14 @@ class Names:
         """True for a Chinese or Japanese name of the thing of these rows that goes on behind `end`: [北京]大学的校长."""
         return goes_on(question, start, end, map(self.property_of, rows), self.properties)
 
+    def words_beside(self, question: str, mention: Mention) -> int:
+        """On how many sides of a Chinese or Japanese name there seem to be other words of a longer one: [北京]大学, where other
+        things are called so and none of its properties is."""
+        behind = next_behind(question, mention.end)
+        longer = any(behind in words.neighbours for words in (self._by_word(), self._changed_by_word()))
+        longer = longer and not any(behind in self.property_of(row) for row in mention.rows)
+        return int(longer) + int(begins_before(question, mention.start))
+
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)
         return self._whole(key) if key not in EXACT or text in self._exact.get(key, ()) else ()
@@ -309,7 +317,7 @@ def inside_longer_name(question: str, start: int, end: int) -> bool:
     """True when the words around a name belong to it: Equatorial [Guinea], [Guinea]-Bissau, [C]#."""
     if re.match(r"[#+]|-\w| [A-Z]{1,2}[a-z]+", question[end:]):
         return True
-    left = re.search(r"(\w+)[ -]$", question[:start])
+    left = re.search(r"([^\W\u3040-\u30ff\u3400-\u9fff]+)[ -]$", question[:start])
     return left is not None and left[1][0].isupper() and left[1].casefold() not in OPENERS
 
 

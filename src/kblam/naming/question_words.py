@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from kblam.naming.names import OPENERS, Names
 from kblam.naming.spellings import WORD
@@ -84,12 +84,19 @@ def tokens_of(question: str, names: Names) -> list[Token]:
 
 
 def said_again(tokens: Sequence[Token], parts: Sequence[str]) -> list[Token]:
-    """Words that a question says twice in a row where the words of a name have it once: Upper Upper Marl, for Upper Marl."""
+    """Words that a question says twice in a name where its words have it once: Upper Upper Marl or Upper Little Upper Marl, for
+    Upper Marl."""
     return [
-        left
-        for left, right in pairwise(tokens)
-        if left.word == right.word and right.start == left.end + 1 and left.like_a_name and parts.count(left.word) == 1
+        token
+        for at, token in enumerate(tokens)
+        if token.like_a_name and parts.count(token.word) == 1 and token.word in _going_on(tokens[at:], parts)
     ]
+
+
+def _going_on(tokens: Sequence[Token], parts: Sequence[str]) -> set[str]:
+    """The words of a name that stand behind the first word without a break."""
+    joined = takewhile(lambda pair: pair[1].start == pair[0].end + 1 and pair[1].word in parts, pairwise(tokens))
+    return {right.word for _, right in joined}
 
 
 def _ends_sentence(between: str, before: Token) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import extract
 
+from kblam.naming.unspaced_names import neighbours
+
 __all__ = ["SHORTEST", "TOKEN", "WORD", "Spellings", "Words", "digits", "slips", "words"]
 
 TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
@@ -59,8 +61,11 @@ class Words:
     def __init__(self, names: Iterable[str]) -> None:
         self._names: dict[str, list[str]] = {}
         self.count = 0
+        self.neighbours: set[str] = set()
+        """Chinese and Japanese characters that stand beside each other in some name, two each."""
         for name in names:
             self.count += 1
+            self.neighbours |= neighbours(name)
             for word in set(words(name)):
                 self._names.setdefault(word, []).append(name)
 

@@ -1,11 +1,11 @@
-"""Chinese and Japanese names, whose words are not set apart: whether one goes on behind the part that is known."""
+"""Chinese and Japanese names, whose words are not set apart: whether one goes on before or behind the part that is known."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
 
-__all__ = ["goes_on"]
+__all__ = ["begins_before", "goes_on", "neighbours", "next_behind"]
 
 _ANY = "\u3040-\u30ff\u3400-\u9fff"
 _NO_HIRAGANA = "\u30a0-\u30ff\u3400-\u9fff"
@@ -31,6 +31,31 @@ MORE = re.compile(
     f"((?:(?![的のはがを是什么麼哪谁誰多少几幾何怎有在由])[{_ANY}]){{1,8}})(?![{_ANY}])"
 )
 """What else is written there."""
+
+BEFORE = re.compile(
+    "(?:[的の是在去给給对對从從到按以把被让讓请問问道我你他她您下了着过過有和跟与與及为為于於用向比离離找由等该該这那此本每各或者吗呢吧啊はがをにでともへやか]"
+    "|から|まで|より|って|という|ある|した|する|什么|什麼|今年|去年|昨日|今日|[一两二三四五六七八九十几]?[个座家位条種种])$"
+)
+"""What a question says before a name that begins there."""
+NO_NAME = re.compile("[的のはがをにで是什么麼哪谁誰多少几幾何怎有在由要能会可几每一]")
+"""What no name goes on with."""
+
+
+def begins_before(question: str, start: int) -> bool:
+    """Whether other words of a name seem to stand right before one in Chinese or Japanese: 管理[味噌汁]の色."""
+    before = re.search(f"[{_ANY}]{{2,}}(?=[{_ANY}]$)", question[: start + 1])
+    return before is not None and BEFORE.search(before[0]) is None
+
+
+def next_behind(question: str, end: int) -> str:
+    """The two Chinese or Japanese characters right behind a name in the same script; "" if no name goes on so."""
+    behind = re.compile(f"{_AFTER}[{_ANY}]{{2}}").match(question, end)
+    return behind[0] if behind and not NO_NAME.match(behind[0]) else ""
+
+
+def neighbours(name: str) -> set[str]:
+    """Two Chinese or Japanese characters each that stand beside each other in a name."""
+    return {name[at : at + 2] for run in re.finditer(f"[{_ANY}]+", name) for at in range(run.start(), run.end() - 1)}
 
 
 def goes_on(question: str, start: int, end: int, properties: Iterable[str], known: Collection[str]) -> bool:

@@ -22,6 +22,8 @@ from kblam.training.pair_lessons import Draw, Lesson
 
 __all__ = ["CrossPlan", "train_cross_encoder"]
 
+KEPT = 100
+"""Steps after which weights are kept."""
 STRANGE = 20.0
 """A statement about another thing is so far behind none, for a teacher that reads no names."""
 
@@ -54,12 +56,13 @@ def train_cross_encoder(
     report: Callable[[int, float], None],
     start: CrossWeights | None = None,
     teacher: CrossEncoder | None = None,
+    keep: Callable[[CrossWeights], None] = lambda weights: None,
 ) -> CrossWeights:
     """Fit updates and head so that a question prefers the statement that answers it to the others, and none where it is not
     there.
 
     start: weights to go on from. teacher: a cross-encoder whose choice among the statements counts as well; it reads them without
-    names.
+    names. keep: takes what there is after every hundred steps.
     """
     torch.manual_seed(plan.seed)
     draw = random.Random(plan.seed)
@@ -86,6 +89,8 @@ def train_cross_encoder(
         nn.utils.clip_grad_norm_(matrices, 1.0)
         optimizer.step()
         report(step + 1, loss.item())
+        if (step + 1) % KEPT == 0:
+            keep(CrossWeights(released(updates), head.detach(), bias.detach()))
     return CrossWeights(released(updates), head.detach(), bias.detach())
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from kblam.answering.gloss import in_english
 from kblam.answering.statements import fact_text, statement_of
 from kblam.knowledge import Triple
+from kblam.synthesis.asking import language_of
 from kblam.synthesis.facts import KINDS_OF_THING, make_name
-from kblam.synthesis.questions import ask_about
+from kblam.synthesis.questions import ask_about, is_cjk
 from kblam.synthesis.values import person, pseudo_word
-from kblam.synthesis.words import ADJECTIVES, NOUNS
+from kblam.synthesis.words import ADJECTIVES, CHINESE, JAPANESE, NOUNS
 from kblam.training.pair_lessons import Lesson, Nameless, NamelessLessons
 from kblam.training.worlds import Asked, World
 
@@ -130,7 +131,9 @@ def called(name: str, draw: random.Random) -> str:
 
 
 def other_name(name: str, said: str, draw: random.Random) -> str:
-    """The name of another thing, which differs in a word that was said."""
+    """The name of another thing, which differs in a word that was said, or lacks it."""
+    if is_cjk(name):
+        return _other_unspaced(name, draw)
     words = name.split()
     places = [at for at, word in enumerate(words) if word.lower() in said.lower()] or list(range(len(words)))
     at = draw.choice(places)
@@ -141,11 +144,19 @@ def other_name(name: str, said: str, draw: random.Random) -> str:
         return (
             make_name(draw) if draw.random() < 0.6 else word[: max(1, len(word) // 2)] + pseudo_word(draw).lower()[:4]
         )
-    elif draw.random() < 0.12 and said == name:
+    elif draw.random() < 0.3 and said == name:
         return " ".join(words[:at] + words[at + 1 :])
     else:
         changed = _other_word(word, draw)
     return " ".join([*words[:at], changed, *words[at + 1 :]])
+
+
+def _other_unspaced(name: str, draw: random.Random) -> str:
+    """A part of a Chinese or Japanese name, or another one."""
+    if len(name) > 3 and draw.random() < 0.6:
+        at = draw.randrange(2, len(name) - 1)
+        return name[:at] if draw.random() < 0.5 else name[at:]
+    return "".join(draw.choices(JAPANESE if language_of(name) == "Japanese" else CHINESE, k=draw.randint(1, 3)))
 
 
 def _other_number(number: str, draw: random.Random) -> str:
