@@ -187,8 +187,11 @@ class Names:
         """On how many sides of a Chinese or Japanese name there seem to be other words of a longer one: [北京]大学, where other
         things are called so and none of its properties is."""
         behind = next_behind(question, mention.end)
-        longer = any(behind in words.neighbours for words in (self._by_word(), self._changed_by_word()))
-        longer = longer and not any(behind in self.property_of(row) for row in mention.rows)
+        longer = (
+            behind != ""
+            and any(behind in words.neighbours for words in (self._by_word(), self._changed_by_word()))
+            and not any(behind in self.property_of(row) for row in mention.rows)
+        )
         return int(longer) + int(begins_before(question, mention.start))
 
     def _look_up(self, text: str) -> tuple[int, ...]:

@@ -33,8 +33,9 @@ MORE = re.compile(
 """What else is written there."""
 
 BEFORE = re.compile(
-    "(?:[的の是在去给給对對从從到按以把被让讓请問问道我你他她您下了着过過有和跟与與及为為于於用向比离離找由等该該这那此本每各或者吗呢吧啊はがをにでともへやか]"
-    "|から|まで|より|って|という|ある|した|する|什么|什麼|今年|去年|昨日|今日|[一两二三四五六七八九十几]?[个座家位条種种])$"
+    "(?:[的の是在去给給对對从從到按以把被让讓请問问道我你他她您下了着过過有和跟与與及为為于於用向比离離找由等该該这那此本每各或者吗呢吧啊查搜求说讲看はがをにでともへやか]"
+    "|から|まで|より|って|という|ある|した|する|什么|什麼|今年|去年|昨日|今日|[一两二三四五六七八九十几]?[个座家位条種种]"
+    "|查询|查找|搜索|列出|显示|告知|了解|说明|解释|描述|介绍|比较|对比|计算|确认)$"
 )
 """What a question says before a name that begins there."""
 NO_NAME = re.compile("[的のはがをにで是什么麼哪谁誰多少几幾何怎有在由要能会可几每一]")
@@ -55,6 +56,8 @@ def next_behind(question: str, end: int) -> str:
 
 def neighbours(name: str) -> set[str]:
     """Two Chinese or Japanese characters each that stand beside each other in a name."""
+    if name.isascii():
+        return set()
     return {name[at : at + 2] for run in re.finditer(f"[{_ANY}]+", name) for at in range(run.start(), run.end() - 1)}
 
 
