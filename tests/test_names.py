@@ -6,6 +6,7 @@ import pytest
 
 from kblam import Triple
 from kblam.naming.names import Mention, Names, asked_property
+from kblam.naming.partial_names import partial_mention
 
 ENTITIES = ("Guinea", "Republic of the Congo", "Trinidad and Tobago", "AI", "It", "C", "蒙古", "The Sun")
 
@@ -126,6 +127,14 @@ def test_a_greeting_is_not_a_company() -> None:
 def test_a_common_word_is_a_name_only_when_written_like_it(names: Names) -> None:
     assert found(names, "what is it?") == []
     assert found(names, "What is It?") == ["It"]
+
+
+def test_initials_are_not_an_ordinary_word() -> None:
+    names = Names([Triple("CAR", "capital", "x"), Triple("Oak", "capital", "x"), Triple("OAK", "capital", "x")])
+    assert found(names, "Who hit the car?") == [] and found(names, "the capital of CAR") == ["CAR"]
+    assert found(names, "How high is the oak?") == ["oak"]
+    partial = partial_mention("what is the capital of car", names)
+    assert partial is not None and partial.rows == (0,)
 
 
 def test_rows_of_a_mention_are_the_entitys(names: Names) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kblam.knowledge import Triple
 from kblam.naming.spellings import TOKEN, Spellings, Words
+from kblam.naming.spoken_words import common
 from kblam.naming.unspaced_names import begins_before, goes_on, next_behind
 
 __all__ = [
@@ -47,6 +48,8 @@ OPENERS = frozenset(
 """Words that may stand before a name without being a part of it, whatever their case."""
 EXACT = OPENERS | frozenset("up down back out main new old".split())
 """Words that are names only when they are written exactly like the name: the company HI is not meant by `Hi, ...`."""
+LONGEST_INITIALS = 5
+"""Letters of initials that are as well an ordinary word: CAR is not meant by `Who hit the car?`."""
 
 
 DESCRIPTIONS = frozenset("description definition 描述 定义 介绍 説明 定義".split())
@@ -142,11 +145,11 @@ class Names:
         return names
 
     def _keys(self, triple: Triple) -> set[str]:
-        """What the entity is looked up by; common words are kept as they are written, too."""
+        """What the entity is looked up by; names that are common words are kept as they are written, too."""
         keys = set()
         for name in (triple.entity, *triple.aliases):
             keys.add(key := _folded(name))
-            if key in EXACT:
+            if key in EXACT or (len(key) <= LONGEST_INITIALS and common(key)):
                 self._exact[key] = self._exact.get(key, frozenset()) | {name}
         return keys
 
@@ -196,7 +199,9 @@ class Names:
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)
-        return self._whole(key) if key not in EXACT or text in self._exact.get(key, ()) else ()
+        written = self._exact.get(key, frozenset())
+        exactly = key in EXACT or (written != frozenset() and all(map(str.isupper, written)))
+        return () if exactly and text not in written else self._whole(key)
 
     def _whole(self, key: str) -> tuple[int, ...]:
         """All rows about what has this name: another name of a thing need not stand in every row about it."""
