@@ -27,6 +27,7 @@ from kblam.naming.names import Mention, Names
 from kblam.naming.near_names import near_mention
 from kblam.naming.partial_names import partial_mention
 from kblam.naming.scattered_names import longer_mention
+from kblam.naming.unspaced_parts import unspaced_part
 
 __all__ = ["Reader", "Reading", "follow", "masked"]
 
@@ -156,7 +157,9 @@ class Reader:
 
     def _partial(self, question: str) -> tuple[Mention, ...]:
         """The name of which the question says a part."""
-        mention = partial_mention(question, self.names) if self.snapshot.has_texts else None
+        if not self.snapshot.has_texts:
+            return ()
+        mention = partial_mention(question, self.names) or unspaced_part(question, self.names)
         return () if mention is None else (mention,)
 
     def _by_stored_names(self, question: str, mentions: Sequence[Mention]) -> str:

@@ -12,6 +12,7 @@ from kblam.knowledge import Triple
 from kblam.naming.names import Mention, Names
 from kblam.naming.question_words import PASSING, PERSONAL, Token, said_again, tokens_of
 from kblam.naming.spellings import words
+from kblam.naming.unspaced_parts import split_part
 
 __all__ = ["Foreign", "foreign_words"]
 
@@ -36,10 +37,15 @@ def foreign_words(question: str, fact: Triple, names: Names, mention: Mention | 
     """What a question writes like names of something else than the fact is about.
 
     mention: where it calls the thing by a part of its name, or a misspelt one.
-    Chinese and Japanese, where names are not told from words by how they are written, count as one such word.
+    Chinese and Japanese, where names are not told from words by how they are written, count as one such word unless a part of
+    the name is said.
     """
     if _CJK.search(question):
-        return Foreign(1, 0, int(any(name.casefold() in question.casefold() for name in (fact.entity, *fact.aliases))))
+        if mention is not None:
+            return Foreign(0, 0, 0)
+        called = (fact.entity, *fact.aliases)
+        beside = any(name.casefold() in question.casefold() or split_part(question, name) for name in called)
+        return Foreign(1, 0, int(beside))
     tokens = tokens_of(question, names)
     own = words(" ".join((fact.entity, *fact.aliases)).casefold())
     known = [*own, *words(f"{fact.property} {fact.value}".casefold())]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kblam.knowledge import Triple
-from kblam.naming.spellings import TOKEN, Spellings, Words
+from kblam.naming.spellings import TOKEN, Neighbours, Spellings, Words
 from kblam.naming.spoken_words import common
-from kblam.naming.unspaced_names import begins_before, goes_on, next_behind
+from kblam.naming.unspaced_names import begins_behind, ends_before, goes_on, is_prefixed
 
 __all__ = [
     "TOKEN",
@@ -49,7 +49,13 @@ OPENERS = frozenset(
 EXACT = OPENERS | frozenset("up down back out main new old".split())
 """Words that are names only when they are written exactly like the name: the company HI is not meant by `Hi, ...`."""
 LONGEST_INITIALS = 5
-"""Letters of initials that are as well an ordinary word: CAR is not meant by `Who hit the car?`."""
+"""Letters of initials that may be an ordinary word as well."""
+CAPITAL = re.compile(r"[\w,;] [A-Z]\w")
+"""A word that is written like a name, and not because a sentence begins."""
+DOTTED = re.compile("(?<=[ァ-ヺー])・([ァ-ヺー]+)")
+"""A foreign name in Japanese that has one more part."""
+PREFIXES = "New Old Upper Lower North South East West Little Great Saint Mount Lake".split()
+"""What makes another name of one where Chinese or Japanese stands right before it: 找New [Falen]."""
 
 
 DESCRIPTIONS = frozenset("description definition 描述 定义 介绍 説明 定義".split())
@@ -105,7 +111,6 @@ class Names:
         self._triples = triples
         self._changes: dict[str, tuple[int, ...]] = {}
         """Names whose rows differ from `_rows`, which versions share."""
-        self._exact: dict[str, frozenset[str]] = {}
         rows: dict[str, list[int]] = {}
         self.properties: Counter[str] = Counter()
         """How many facts have a property; versions made by `changed` only add to it."""
@@ -121,15 +126,18 @@ class Names:
         self._words: list[Words] = []
         """The same names by their words; shared, too."""
         self._changed_words: Words | None = None
+        self._pairs: list[Neighbours] = []
+        """Those in Chinese and Japanese by their characters; shared as well."""
+        self._changed_pairs: Neighbours | None = None
 
     def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
         """The names of another version, from these and the rows in which it may differ; costs what they cost."""
         ours, names = self._triples, object.__new__(Names)
         # Copied, for another thread may be reading those of the version before.
         names._triples, names._rows, names.properties = triples, self._rows, self.properties.copy()
-        names._changes, names._exact, names._spellings = dict(self._changes), dict(self._exact), self._spellings
-        names._words = self._words
-        names._folded_properties = names._changed_spellings = names._changed_words = None
+        names._changes, names._spellings = dict(self._changes), self._spellings
+        names._words, names._pairs = self._words, self._pairs
+        names._folded_properties = names._changed_spellings = names._changed_words = names._changed_pairs = None
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
         for row in touched:
             for key in names._keys(ours[row]) if row < len(ours) else ():
@@ -140,18 +148,14 @@ class Names:
             for key in names._keys(triples[row]) if row < len(triples) else ():
                 names._changes[key] = tuple(sorted({*names._rows_of(key), row}))
         if len(names._changes) > MOST_CHANGES:
-            names._rows, names._changes = {**names._rows, **names._changes}, {}
-            names._spellings, names._words = [], []
+            rows = {**names._rows, **names._changes}
+            names._rows, names._changes = {key: found for key, found in rows.items() if found}, {}
+            names._spellings, names._words, names._pairs = [], [], []
         return names
 
     def _keys(self, triple: Triple) -> set[str]:
-        """What the entity is looked up by; names that are common words are kept as they are written, too."""
-        keys = set()
-        for name in (triple.entity, *triple.aliases):
-            keys.add(key := _folded(name))
-            if key in EXACT or (len(key) <= LONGEST_INITIALS and common(key)):
-                self._exact[key] = self._exact.get(key, frozenset()) | {name}
-        return keys
+        """What the entity is looked up by."""
+        return {_folded(name) for name in (triple.entity, *triple.aliases)}
 
     def _rows_of(self, key: str) -> tuple[int, ...]:
         changed = self._changes.get(key)
@@ -172,7 +176,11 @@ class Names:
                     first = last
                     break
             first += 1
-        return [mention for mention in found if not self._names_a_property_of(question, mention, found)]
+        return [
+            mention
+            for mention in found
+            if not (self._names_a_property_of(question, mention, found) or self._is_ordinary(question, mention))
+        ]
 
     def _names_a_property_of(self, question: str, mention: Mention, others: Sequence[Mention]) -> bool:
         """True for what is a thing's name, too, but here the name of a property that another thing mentioned has."""
@@ -187,21 +195,40 @@ class Names:
         return goes_on(question, start, end, map(self.property_of, rows), self.properties)
 
     def words_beside(self, question: str, mention: Mention) -> int:
-        """On how many sides of a Chinese or Japanese name there seem to be other words of a longer one: [北京]大学, where other
-        things are called so and none of its properties is."""
-        behind = next_behind(question, mention.end)
-        longer = (
-            behind != ""
-            and any(behind in words.neighbours for words in (self._by_word(), self._changed_by_word()))
-            and not any(behind in self.property_of(row) for row in mention.rows)
+        """On how many sides of a Chinese or Japanese name there seem to be words of a longer one: [北京]大学, where there is 上海大学.
+
+        Not what one of its properties is called, nor another name.
+        """
+        start, end = mention.start, mention.end
+        tail = begins_behind(question, end, self.with_pair)
+        behind = tail != "" and not any(tail[:2] in self.property_of(row) for row in mention.rows)
+        more = DOTTED.match(question, end)
+        behind = behind or (more is not None and not self._rows_of(_folded(more[1])))
+        before = ends_before(question, start, self.with_pair) and not any(
+            self._rows_of(_folded(question[first:start])) for first in range(max(0, start - MOST_TOKENS), start - 1)
         )
-        return int(longer) + int(begins_before(question, mention.start))
+        return behind + before + is_prefixed(question, start, end)
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)
-        written = self._exact.get(key, frozenset())
-        exactly = key in EXACT or (written != frozenset() and all(map(str.isupper, written)))
-        return () if exactly and text not in written else self._whole(key)
+        return self._whole(key) if key not in EXACT or text in self._written(key) else ()
+
+    def _written(self, key: str) -> set[str]:
+        """How the names that a folded text is are written."""
+        return {name for row in self._rows_of(key) for name in self.names_of(row) if _folded(name) == key}
+
+    def _is_ordinary(self, question: str, mention: Mention) -> bool:
+        """True for an ordinary word that is somebody's initials, too, in a question that writes other names with capitals and none
+        of its properties: CAR is not meant by `Who hit a car in Upper Falen?`."""
+        text = question[mention.start : mention.end]
+        if not (text.islower() and len(text) <= LONGEST_INITIALS and common(text)):
+            return False
+        rest = f"{question[: mention.start]} {question[mention.end :]}"
+        return (
+            CAPITAL.search(rest) is not None
+            and all(map(str.isupper, self._written(text)))
+            and not any(self.named_property(rest, row) for row in mention.rows)
+        )
 
     def _whole(self, key: str) -> tuple[int, ...]:
         """All rows about what has this name: another name of a thing need not stand in every row about it."""
@@ -237,6 +264,15 @@ class Names:
         if len(known) > MOST_NAMES:
             return []
         return [name for name in dict.fromkeys(known) if self._rows_of(name)]
+
+    def with_pair(self, pair: str) -> Iterator[str]:
+        """Names of entities, folded, in which two Chinese or Japanese characters stand beside each other."""
+        if not self._pairs:
+            self._pairs.append(Neighbours(self._rows))
+        if self._changed_pairs is None:
+            self._changed_pairs = Neighbours(self._changes)
+        known = (*self._pairs[0].holding(pair), *self._changed_pairs.holding(pair))
+        return (name for name in dict.fromkeys(known) if self._rows_of(name))
 
     def rarity(self, word: str) -> float:
         """How much a casefolded word tells of which name is meant: log(1 + names / names with it), 0 if none has it."""
@@ -325,8 +361,13 @@ def inside_longer_name(question: str, start: int, end: int) -> bool:
     """True when the words around a name belong to it: Equatorial [Guinea], [Guinea]-Bissau, [C]#."""
     if re.match(r"[#+]|-\w| [A-Z]{1,2}[a-z]+", question[end:]):
         return True
-    left = re.search(r"([^\W\u3040-\u30ff\u3400-\u9fff]+)[ -]$", question[:start])
-    return left is not None and left[1][0].isupper() and left[1].casefold() not in OPENERS
+    left = re.search(r"(\w+)[ -]$", question[:start])
+    if left is None:
+        return False
+    behind_cjk = re.search("[\u3040-\u30ff\u3400-\u9fff]([A-Za-z]+)$", left[1])
+    if behind_cjk:
+        return behind_cjk[1] in PREFIXES
+    return left[1][0].isupper() and left[1].casefold() not in OPENERS
 
 
 def _continues(left: str, right: str) -> bool:

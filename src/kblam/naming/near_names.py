@@ -13,7 +13,10 @@ from kblam.naming.spellings import SHORTEST, digits, slips
 __all__ = ["near_mention"]
 
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff]")
+_HAN = re.compile("[\u3400-\u9fff]")
 
+LONG_HAN = 6
+"""Chinese characters of a name from which one may be wrong."""
 MOST_TOKENS = 8
 """Longer runs of words are not compared with names that the question does not resemble."""
 
@@ -62,11 +65,13 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
                 continue
             start, end = spans[first][0], spans[first + size - 1][1]
             text = question[start:end]
-            if text[0].casefold() != name[0].casefold() or digits(text) != digits(name):
+            if text[0].casefold() != name[0].casefold() or _codes(text) != _codes(name):
                 continue
             if inside_longer_name(question, start, end) or names.goes_on(question, start, end, rows):
                 continue
-            if _more(question[start : start + len(name) + 1], name) or _another_word(text.casefold(), name.casefold()):
+            if _more(question[start : start + len(name) + 1], name) or _another_character(text, name):
+                continue
+            if _another_word(text.casefold(), name.casefold()):
                 continue
             distance = OSA.distance(text.casefold(), name.casefold(), score_cutoff=allowed)
             similarity = 1 - distance / len(name)
@@ -78,6 +83,21 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
 def _more(text: str, name: str) -> bool:
     """True for a text that is the name and more in Chinese or Japanese, which is no slip of the pen."""
     return len(text) > len(name) and text.startswith(name) and _CJK.match(text[-1]) is not None
+
+
+def _another_character(text: str, name: str) -> bool:
+    """True for a text as long as a short name that has another Chinese character somewhere, which is no slip of the pen: 陈国栋
+    and 陈国强."""
+    if len(text) != len(name) or len(_HAN.findall(name)) >= LONG_HAN or sorted(text) == sorted(name):
+        return False
+    return any(
+        ours != theirs and _HAN.match(ours) and _HAN.match(theirs) for ours, theirs in zip(text, name, strict=True)
+    )
+
+
+def _codes(text: str) -> list[str]:
+    """The numbers in a text, with the letters right behind them but for the s of a plural."""
+    return [code.removesuffix("s").casefold() for code in re.findall(r"\d+[A-Za-z]*", text)]
 
 
 def _another_word(text: str, name: str) -> bool:

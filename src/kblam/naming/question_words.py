@@ -75,9 +75,8 @@ def tokens_of(question: str, names: Names) -> list[Token]:
         begins = begins and question[match.end() : match.end() + 1] not in ("'", "’")
         word = match[0].casefold()
         if not names.rarity(word):  # the U18s, Ferrymans; the lab
-            word = next(
-                (other for other in (word.removesuffix("s"), SHORT_FOR.get(word, "")) if names.rarity(other)), word
-            )
+            single = word.removesuffix("s") if match[0].endswith("s") else ""
+            word = next((other for other in (single, SHORT_FOR.get(word, "")) if names.rarity(other)), word)
         found.append(Token(*match.span(), match[0], word, begins))
         behind = match.end()
     return found

@@ -11,7 +11,7 @@ from rapidfuzz.process import extract
 
 from kblam.naming.unspaced_names import neighbours
 
-__all__ = ["SHORTEST", "TOKEN", "WORD", "Spellings", "Words", "digits", "slips", "words"]
+__all__ = ["SHORTEST", "TOKEN", "WORD", "Neighbours", "Spellings", "Words", "digits", "slips", "words"]
 
 TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|[^\w\s]")
 """A Chinese, Japanese or Korean character, a word, or a mark."""
@@ -61,17 +61,29 @@ class Words:
     def __init__(self, names: Iterable[str]) -> None:
         self._names: dict[str, list[str]] = {}
         self.count = 0
-        self.neighbours: set[str] = set()
-        """Chinese and Japanese characters that stand beside each other in some name, two each."""
         for name in names:
             self.count += 1
-            self.neighbours |= neighbours(name)
             for word in set(words(name)):
                 self._names.setdefault(word, []).append(name)
 
     def holding(self, word: str) -> list[str]:
         """The names of which a casefolded word is one."""
         return self._names.get(word, [])
+
+
+class Neighbours:
+    """Casefolded names that can be found by two Chinese or Japanese characters that stand beside each other in them, or by the
+    first one of a short name, with BEGINS in front of it."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names: dict[str, list[str]] = {}
+        for name in names:
+            for pair in neighbours(name):
+                self._names.setdefault(pair, []).append(name)
+
+    def holding(self, pair: str) -> list[str]:
+        """The names in which these characters stand beside each other."""
+        return self._names.get(pair, [])
 
 
 def words(name: str) -> list[str]:

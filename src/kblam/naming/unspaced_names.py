@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["begins_before", "goes_on", "neighbours", "next_behind"]
+__all__ = ["BEGINS", "begins_behind", "ends_before", "goes_on", "is_prefixed", "neighbours"]
 
-_ANY = "\u3040-\u30ff\u3400-\u9fff"
-_NO_HIRAGANA = "\u30a0-\u30ff\u3400-\u9fff"
+_ANY = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff"
+_NO_HIRAGANA = "\u3005-\u3007\u30a0-\u30ff\u3400-\u9fff"
 _AFTER = f"(?<=[{_ANY}])"
 _TITLES = (
     "(?!公司|集团|股份|有限|企业|共和国|王国|帝国|先生|女士|教授|博士|さん|氏|様|社|株式|市|県|省|国)"
     "(?!(?:課長|部長|係長|店長|校長|会長|社長|専務|主任|先輩|選手|監督|大臣|首相|大統領|自体|全体|以外|周辺|付近"
+    "|里面?|上面?|下面|内|外面?|旁边|附近|那边|这边|那儿|这儿|之间|期间|以前|以后"
     f"|来[年月週]|先[週月日]|毎[日週月年]|午[前後]中?)(?=[的のはがをにで]|[^{_ANY}]|$))"
 )
 """Titles and times that leave a name what it is; those that may begin another name only where they end."""
@@ -32,33 +33,55 @@ MORE = re.compile(
 )
 """What else is written there."""
 
-BEFORE = re.compile(
-    "(?:[的の是在去给給对對从從到按以把被让讓请問问道我你他她您下了着过過有和跟与與及为為于於用向比离離找由等该該这那此本每各或者吗呢吧啊查搜求说讲看はがをにでともへやか]"
-    "|から|まで|より|って|という|ある|した|する|什么|什麼|今年|去年|昨日|今日|[一两二三四五六七八九十几]?[个座家位条種种]"
-    "|查询|查找|搜索|列出|显示|告知|了解|说明|解释|描述|介绍|比较|对比|计算|确认)$"
+TITLE = re.compile(
+    "さん|様|氏|君(?=[\u3040-\u309f、]|$)|ちゃん|先生|女士|老师|师傅|经理|主任|教授|博士|同学|公司|地区|时间|集团|部門|部长|店長|社長|部長|課長"
 )
-"""What a question says before a name that begins there."""
-NO_NAME = re.compile("[的のはがをにで是什么麼哪谁誰多少几幾何怎有在由要能会可几每一]")
-"""What no name goes on with."""
+"""What stands behind any name and leaves it what it is."""
+PREFIXED = re.compile(f"(?:^|[^{_ANY}]|[的の在去问])[新老旧大小]$")
+"""What makes another name of one, in front of it: 新[城东店]."""
+NUMBERED = re.compile("[一二三四五六七八九十0-9]+(?:号?店|分店|期|分校|号館|分公司)")
+"""Likewise behind it: [城东店]二店."""
+BEGINS = "\n"
+"""Before the first character of a name, where names are found by two."""
+LONGEST_PERSON = 5
+"""Characters of a name that may be somebody's."""
 
 
-def begins_before(question: str, start: int) -> bool:
-    """Whether other words of a name seem to stand right before one in Chinese or Japanese: 管理[味噌汁]の色."""
-    before = re.search(f"[{_ANY}]{{2,}}(?=[{_ANY}]$)", question[: start + 1])
-    return before is not None and BEFORE.search(before[0]) is None
-
-
-def next_behind(question: str, end: int) -> str:
-    """The two Chinese or Japanese characters right behind a name in the same script; "" if no name goes on so."""
+def begins_behind(question: str, end: int, named: Callable[[str], Iterable[str]]) -> str:
+    """How another name ends that seems to go on behind `end` in Chinese or Japanese, "" if none does; named: the names in
+    which two characters stand beside each other."""
     behind = re.compile(f"{_AFTER}[{_ANY}]{{2}}").match(question, end)
-    return behind[0] if behind and not NO_NAME.match(behind[0]) else ""
+    if behind is None:
+        return ""
+    rest = question[end:].casefold()
+    tails = (name[name.rindex(behind[0]) :] for name in named(behind[0]) if not name.startswith(behind[0]))
+    return next((tail for tail in tails if rest.startswith(tail) and not TITLE.match(tail)), "")
+
+
+def ends_before(question: str, start: int, named: Callable[[str], Iterable[str]]) -> bool:
+    """Whether other names begin with what stands right before one in Chinese or Japanese: 管理[味噌汁] beside 管理部."""
+    before = re.search(f"[{_ANY}]{{2}}(?=[{_ANY}]$)", question[: start + 1])
+    if before is None:
+        return False
+    heads = (name[: name.index(before[0]) + 2] for name in named(before[0]) if not name.endswith(before[0]))
+    return any(question[:start].casefold().endswith(head) for head in heads)
+
+
+def is_prefixed(question: str, start: int, end: int) -> bool:
+    """Whether a word before or a number behind a Chinese or Japanese name makes another one of it."""
+    before = re.match(f"[{_ANY}]", question[start:]) is not None and PREFIXED.search(question[:start]) is not None
+    return before or (
+        re.match(f"[{_ANY}]", question[end - 1 :]) is not None and NUMBERED.match(question, end) is not None
+    )
 
 
 def neighbours(name: str) -> set[str]:
-    """Two Chinese or Japanese characters each that stand beside each other in a name."""
+    """Two Chinese or Japanese characters each that stand beside each other in a name, and the first of one so short as people's."""
     if name.isascii():
         return set()
-    return {name[at : at + 2] for run in re.finditer(f"[{_ANY}]+", name) for at in range(run.start(), run.end() - 1)}
+    runs = [run.span() for run in re.finditer(f"[{_ANY}]+", name)]
+    short = {BEGINS + name[0]} if runs == [(0, len(name))] and len(name) <= LONGEST_PERSON else set()
+    return short | {name[at : at + 2] for start, end in runs for at in range(start, end - 1)}
 
 
 def goes_on(question: str, start: int, end: int, properties: Iterable[str], known: Collection[str]) -> bool:
