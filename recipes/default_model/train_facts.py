@@ -1,8 +1,9 @@
 """Train what reads whole questions and whole facts together: `python recipes/default_model/train_facts.py`.
 
-It goes on from the small cross-encoder of train_cross.py, on questions about the worlds in `worlds/` and about synthetic facts.
-Of five worlds one is kept for the calibration of refusal, of ten one for looking at; properties that are kept for evaluation
-or asked in benchmarks/real_world are left out. A step takes 1.3 s of two cores. Writes `runs/facts.safetensors`, with the losses beside.
+It goes on from the small cross-encoder of train_cross.py, or from other weights (`--start`), on questions about the worlds in `worlds/`
+and about synthetic facts. Of five worlds one is kept for the calibration of refusal, of ten one for looking at; properties that are kept
+for evaluation or asked in benchmarks/real_world are left out. A step takes 1.3 s of two cores that multiply bfloat16, several times as
+long on others. Writes `runs/facts.safetensors`, with the losses and what there is after every hundred steps beside.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ def main() -> None:
     plan = CrossPlan(steps=options.steps, questions=44, rate=options.rate, warmup=100, seed=options.seed)
     model, start = load_sentence_model(ENCODER), read_cross_weights(options.start)
     teacher = load_cross_encoder(LARGER_ENCODER, read_cross_weights(LARGER)) if options.taught else None
-    keep = partial(save_cross_weights, FACTS)
-    keep(train_cross_encoder(model, lessons, plan, log_losses(FACTS), start, teacher, keep))
+    keep = partial(save_cross_weights, FACTS.with_suffix(".part.safetensors"))
+    save_cross_weights(FACTS, train_cross_encoder(model, lessons, plan, log_losses(FACTS), start, teacher, keep))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Foreign(NamedTuple):
     numbers: int
     beside: int
     """Those of either kind that stand right beside a word of the thing's name: Old Renn, where only Renn is known; in Chinese
-    and Japanese 1 for a name that goes on."""
+    and Japanese 1 for a name, or a part of it, that goes on in another way."""
 
 
 def foreign_words(question: str, fact: Triple, names: Names, mention: Mention | None = None) -> Foreign:
@@ -44,8 +44,8 @@ def foreign_words(question: str, fact: Triple, names: Names, mention: Mention | 
         if mention is not None:
             return Foreign(0, 0, 0)
         called = (fact.entity, *fact.aliases)
-        beside = any(name.casefold() in question.casefold() or split_part(question, name) for name in called)
-        return Foreign(1, 0, int(beside))
+        goes_on = any(name.casefold() in question.casefold() or split_part(question, name) for name in called)
+        return Foreign(1, 0, int(goes_on))
     tokens = tokens_of(question, names)
     own = words(" ".join((fact.entity, *fact.aliases)).casefold())
     known = [*own, *words(f"{fact.property} {fact.value}".casefold())]

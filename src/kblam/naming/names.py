@@ -200,10 +200,10 @@ class Names:
         Not what one of its properties is called, nor another name.
         """
         start, end = mention.start, mention.end
-        tail = begins_behind(question, end, self.with_pair)
-        behind = tail != "" and not any(tail[:2] in self.property_of(row) for row in mention.rows)
         more = DOTTED.match(question, end)
-        behind = behind or (more is not None and not self._rows_of(_folded(more[1])))
+        behind = (more is not None and not self._rows_of(_folded(more[1]))) or begins_behind(
+            question, end, map(self.property_of, mention.rows), self.with_pair
+        )
         before = ends_before(question, start, self.with_pair) and not any(
             self._rows_of(_folded(question[first:start])) for first in range(max(0, start - MOST_TOKENS), start - 1)
         )

@@ -41,26 +41,31 @@ PREFIXED = re.compile(f"(?:^|[^{_ANY}]|[的の在去问])[新老旧大小]$")
 """What makes another name of one, in front of it: 新[城东店]."""
 NUMBERED = re.compile("[一二三四五六七八九十0-9]+(?:号?店|分店|期|分校|号館|分公司)")
 """Likewise behind it: [城东店]二店."""
+BEHIND = re.compile(f"{_AFTER}(?![的のはがをにで是])[{_ANY}]{{2}}")
+BEFORE = re.compile(f"[{_ANY}](?![的の在是はがをにでと了问道])[{_ANY}](?=[{_ANY}]$)")
+"""What may be of another name, right behind one and right before it."""
 BEGINS = "\n"
 """Before the first character of a name, where names are found by two."""
 LONGEST_PERSON = 5
 """Characters of a name that may be somebody's."""
 
 
-def begins_behind(question: str, end: int, named: Callable[[str], Iterable[str]]) -> str:
-    """How another name ends that seems to go on behind `end` in Chinese or Japanese, "" if none does; named: the names in
-    which two characters stand beside each other."""
-    behind = re.compile(f"{_AFTER}[{_ANY}]{{2}}").match(question, end)
-    if behind is None:
-        return ""
+def begins_behind(question: str, end: int, properties: Iterable[str], named: Callable[[str], Iterable[str]]) -> bool:
+    """Whether what stands right behind a name in Chinese or Japanese is how other names end: [北京]大学 beside 上海大学.
+
+    properties: those of the thing, which it may be as well; named: the names in which two characters stand beside each other.
+    """
+    behind = BEHIND.match(question, end)
+    if behind is None or any(behind[0] in name for name in properties):
+        return False
     rest = question[end:].casefold()
     tails = (name[name.rindex(behind[0]) :] for name in named(behind[0]) if not name.startswith(behind[0]))
-    return next((tail for tail in tails if rest.startswith(tail) and not TITLE.match(tail)), "")
+    return any(rest.startswith(tail) and not TITLE.match(tail) for tail in tails)
 
 
 def ends_before(question: str, start: int, named: Callable[[str], Iterable[str]]) -> bool:
     """Whether other names begin with what stands right before one in Chinese or Japanese: 管理[味噌汁] beside 管理部."""
-    before = re.search(f"[{_ANY}]{{2}}(?=[{_ANY}]$)", question[: start + 1])
+    before = BEFORE.search(question[: start + 1])
     if before is None:
         return False
     heads = (name[: name.index(before[0]) + 2] for name in named(before[0]) if not name.endswith(before[0]))

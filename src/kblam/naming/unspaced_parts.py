@@ -24,7 +24,7 @@ CODE = re.compile("[A-Za-z0-9]{2}")
 LINKS = "的の「」『』（）()・ 　"
 """What is cut from the ends of a part."""
 ENDS = re.compile(
-    f"$|(?!{_CJK}|[A-Za-z0-9「『・-])|[\u3040-\u309f]|[的在去有和跟与及或为為几哪谁誰什多要能会可怎由被把给给對对从到该这那都也还還就吗呢吧啊每一最今明昨现目当请问我你他她您叫是里放要用得打怎归歸何以内外上下前后後坐开開]|星期|周[一二三四五六日末]|时候|大概|一般|平时|平時|普段|毎"
+    f"$|(?!{_CJK}|[A-Za-z0-9「『・-])|[\u3040-\u309f]|[的在去有和跟与及或为為几哪谁誰什多要能会可怎由被把给给對对从到该这那都也还還就吗呢吧啊每一最今明昨现目当请问我你他她您叫是里放要用得打找住做管负卖买带教说拿送怎归歸何以内外上下前后後坐开開]|星期|周[一二三四五六日末]|时候|大概|一般|平时|平時|普段|毎"
 )
 """What follows a name in a question."""
 OPENS = re.compile(
@@ -69,21 +69,18 @@ def split_part(question: str, name: str) -> bool:
 
 
 def _parts(text: str, names: Names) -> Iterator[Part]:
-    """The longest common run of characters with each name that has two of them."""
-    found: dict[str, Part] = {}
+    """The common runs of characters with each name that has two of them."""
+    found: set[Part] = set()
     for match in PAIR.finditer(text):
         here = match.start()
         pair = text[here : here + 2]
         holding = list(names.with_pair(pair))
-        for name in holding if len(holding) <= MOST_HOLDING else ():
-            part = _grown(text, name, here, name.find(pair))
-            if name not in found or part.end - part.start > found[name].end - found[name].start:
-                found[name] = part
+        if len(holding) <= MOST_HOLDING:
+            found |= {_grown(text, name, here, name.find(pair)) for name in holding}
     for match in re.finditer(f"{_CJK}(?={TITLE.pattern})", text):
         if OPENS.search(text[: match.start()]):
-            for name in names.with_pair(BEGINS + match[0]):
-                found.setdefault(name, Part(match.start(), match.end(), name))
-    for part in found.values():
+            found |= {Part(*match.span(), name) for name in names.with_pair(BEGINS + match[0])}
+    for part in sorted(found):
         if not any(text[part.start : part.end] in names.property_of(row) for row in names.rows_named(part.name)):
             yield part
 
@@ -136,7 +133,11 @@ def _is_whole(text: str, part: Part) -> bool:
     ends = name.endswith(said) and len(said) > 2
     if not (titled or ends or ENDS.match(text, end) or _skips(text, end, name)):
         return False
-    if CODE.match(text[start - 1 : start + 1]) or CODE.match(text[end - 1 : end + 1]):
+    if (
+        text[start - 1 : start].isdigit()
+        or CODE.match(text[start - 1 : start + 1])
+        or CODE.match(text[end - 1 : end + 1])
+    ):
         return False
     return name.startswith(said) or OPENS.search(text[:start]) is not None or _led(text, part).start < start
 

@@ -132,8 +132,12 @@ def called(name: str, draw: random.Random) -> str:
 
 def other_name(name: str, said: str, draw: random.Random) -> str:
     """The name of another thing, which differs in a word that was said, or lacks it."""
-    if is_cjk(name):
-        return _other_unspaced(name, draw)
+    while (other := _other_unspaced(name, draw) if is_cjk(name) else _other_spaced(name, said, draw)) == name:
+        pass
+    return other
+
+
+def _other_spaced(name: str, said: str, draw: random.Random) -> str:
     words = name.split()
     places = [at for at, word in enumerate(words) if word.lower() in said.lower()] or list(range(len(words)))
     at = draw.choice(places)
