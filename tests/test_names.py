@@ -229,3 +229,25 @@ def test_another_name_in_one_row_names_the_thing_in_all() -> None:
     names = Names([*facts, Triple("ibuprofen", "melting point", "76")])
     (mention,) = names.mentions("What is the melting point of acetylsalicylic acid?")
     assert mention.rows == names.rows_named("Acetylsalicylic Acid") == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("新城东店的地址", []),
+        ("最新城东店的地址", ["城东店"]),
+        ("城东店二店的电话", []),
+        ("城东店两点开门吗", ["城东店"]),
+        ("张伟杰教什么科目", []),
+        ("张伟教什么科目", ["张伟"]),
+        ("张伟老师教什么科目", ["张伟"]),
+        ("伊藤誠司さんの携帯番号", []),
+        ("伊藤誠さんの携帯番号", ["伊藤誠"]),
+        ("伊藤誠課長の携帯番号", ["伊藤誠"]),
+        ("伊藤誠課長さんの携帯番号", ["伊藤誠"]),
+        ("运动会入场时八年级5班喊的是哪句话", ["八年级5班"]),
+    ],
+)
+def test_a_chinese_or_japanese_name_is_another_by_what_stands_beside_it(question: str, expected: list[str]) -> None:
+    names = Names([Triple(name, "电话", "1") for name in ("城东店", "张伟", "伊藤誠", "八年级5班")])
+    assert found(names, question) == expected

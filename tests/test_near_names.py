@@ -76,6 +76,20 @@ def test_another_word_is_another_name(entity: str, asked: str) -> None:
     assert near_mention(f"What is the price of {asked}?", [0], Names([Triple(entity, "price", "1")])) is None
 
 
+@pytest.mark.parametrize(
+    ("entity", "question", "meant"),
+    [
+        ("真空包装机DZ-400", "真空包装机DZ-400S放在哪里", False),
+        ("射出成形機B2", "射出成形機B2-IIの型締力は？", False),
+        ("陈国强", "陈国栋是谁", False),
+        ("離れ「月見」", "離れ「花見」の料金は", False),
+        ("FlowMed 300", "Where are the FlowMde 300s?", True),
+    ],
+)
+def test_codes_and_single_characters_are_no_slips(entity: str, question: str, meant: bool) -> None:
+    assert (near_mention(question, [0], Names([Triple(entity, "price", "1")])) is not None) is meant
+
+
 def test_the_best_spelling_wins() -> None:
     mention = near_mention("the capital of Mongolla", range(len(ENTITIES)), NAMES)
     assert mention is not None and 0.8 < mention.similarity < 1

@@ -22,6 +22,8 @@ from kblam.evaluation.suite import holds
 HERE = Path(__file__).parent
 ANSWERED = ("plain", "paraphrased")
 REFUSED = ("missing property", "missing entity")
+FOREIGN = ("_zh", "_ja")
+"""How the names of those in Chinese and Japanese end."""
 AT_ONCE = 16
 
 
@@ -91,7 +93,8 @@ def main() -> None:
     parser.add_argument("--wrong", action="store_true", help="print the questions that went wrong")
     parser.add_argument("--output", type=Path, help="write the numbers here as JSON")
     known = sorted(path.stem.removesuffix("_questions") for path in HERE.glob("*_questions.jsonl"))
-    parser.add_argument("--names", nargs="+", choices=known, default=known, help="of these knowledge bases alone")
+    english = [name for name in known if not name.endswith(FOREIGN)]
+    parser.add_argument("--names", nargs="+", choices=known, default=english, help="of these, not of all English ones")
     options = parser.parse_args()
     model = KBLaM.from_pretrained(options.model)
     asked = [case for name in options.names for case in cases(model, name)]

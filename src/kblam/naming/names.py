@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from kblam.knowledge import Triple
 from kblam.naming.spellings import TOKEN, Neighbours, Spellings, Words
 from kblam.naming.spoken_words import common
-from kblam.naming.unspaced_names import begins_behind, ends_before, goes_on, is_prefixed
+from kblam.naming.unspaced_names import begins_behind, ends_before, goes_on, is_another
 
 __all__ = [
     "TOKEN",
@@ -191,7 +191,10 @@ class Names:
         )
 
     def goes_on(self, question: str, start: int, end: int, rows: Sequence[int]) -> bool:
-        """True for a Chinese or Japanese name of the thing of these rows that goes on behind `end`: [北京]大学的校长."""
+        """True for a Chinese or Japanese name of the thing of these rows that goes on behind `end`, [北京]大学的校长, or is another
+        by what stands beside it, 新[城东店]."""
+        if is_another(question, start, end):
+            return True
         return goes_on(question, start, end, map(self.property_of, rows), self.properties)
 
     def words_beside(self, question: str, mention: Mention) -> int:
@@ -207,7 +210,7 @@ class Names:
         before = ends_before(question, start, self.with_pair) and not any(
             self._rows_of(_folded(question[first:start])) for first in range(max(0, start - MOST_TOKENS), start - 1)
         )
-        return behind + before + is_prefixed(question, start, end)
+        return int(behind) + int(before)
 
     def _look_up(self, text: str) -> tuple[int, ...]:
         key = _folded(text)

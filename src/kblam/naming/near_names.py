@@ -65,7 +65,7 @@ def _place(question: str, name: str, names: Names) -> tuple[int, int, float] | N
                 continue
             start, end = spans[first][0], spans[first + size - 1][1]
             text = question[start:end]
-            if text[0].casefold() != name[0].casefold() or _codes(text) != _codes(name):
+            if text[-1] in "-・" or text[0].casefold() != name[0].casefold() or _codes(text) != _codes(name):
                 continue
             if inside_longer_name(question, start, end) or names.goes_on(question, start, end, rows):
                 continue

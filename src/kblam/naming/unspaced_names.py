@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["BEGINS", "begins_behind", "ends_before", "goes_on", "is_prefixed", "neighbours"]
+__all__ = ["BEGINS", "begins_behind", "ends_before", "goes_on", "is_another", "neighbours"]
 
 _ANY = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff"
 _NO_HIRAGANA = "\u3005-\u3007\u30a0-\u30ff\u3400-\u9fff"
@@ -26,6 +26,8 @@ DOES = re.compile(f"{_BEGINS}{_TAIL}(?<![時中前後際頃])(?:[はがを]|に[
 """One that goes on up to another Japanese particle; Japanese in a hurry writes what is asked there, too: 田中電話は?"""
 ALONE = re.compile(f"[A-Za-z]{{2}}[^{_ANY}]*$|(?:介绍|描述|概述|说明|总结)(?:一下)?$")
 """English in front of a name, which then is all that is written in these scripts, or a request to describe what follows."""
+NUMBER = re.compile(f"[0-9０-９](?=[{_ANY}])")
+"""In a name that goes on no further: 八年级5班."""
 MORE = re.compile(
     f"{_AFTER}(?![的のはがをにでともや和与及或、・吧呢吗]|好吗|谢谢)"
     f"(?!(?:情况|概况|概要|信息|资料|简介|历史|全部|所有|一切)(?![{_ANY}])){_TITLES}"
@@ -34,13 +36,24 @@ MORE = re.compile(
 """What else is written there."""
 
 TITLE = re.compile(
-    "さん|様|氏|君(?=[\u3040-\u309f、]|$)|ちゃん|先生|女士|老师|师傅|经理|主任|教授|博士|同学|公司|地区|时间|集团|部門|部长|店長|社長|部長|課長"
+    "さん|様|氏|君(?=[\u3040-\u309f、]|$)|くん|ちゃん|先生|女士|老师|师傅|医生|大夫|护士|经理|主任|主管|教授|博士|同学|阿姨|叔叔|公司|地区|时间|集团|部門|部长|校长"
+    "|班長|係長|課長|部長|店長|校長|社長|会長|専務|工場長|看護師"
 )
 """What stands behind any name and leaves it what it is."""
 PREFIXED = re.compile(f"(?:^|[^{_ANY}]|[的の在去问])[新老旧大小]$")
 """What makes another name of one, in front of it: 新[城东店]."""
 NUMBERED = re.compile("[一二三四五六七八九十0-9]+(?:号?店|分店|期|分校|号館|分公司)")
 """Likewise behind it: [城东店]二店."""
+GIVEN = re.compile(
+    f"(?!{TITLE.pattern})[\u3400-\u9fff]{{1,2}}(?:さん|様|氏|くん|ちゃん|先生|女士|老师)"
+    "|[杰华丽娟磊涛鹏俊浩轩婷颖琳倩霞燕芳敏艳玲萍鑫涵怡妍璐斌栋梁伟军刚](?![\u3040-\u309f])"
+)
+"""How somebody's name of two or three characters may go on: [伊藤誠]司さん, [张伟]杰."""
+PERSON = re.compile(
+    "[\u3400-\u9fff]{3}|[赵钱孙李周吴郑王冯陈卫蒋沈韩杨朱秦许何吕张孔曹严金魏陶姜谢邹苏潘葛范彭鲁韦马方任袁柳唐薛雷贺罗郝安常于傅康余黄萧尹姚邵汪毛戴宋熊纪项董杜阮蓝季贾江童颜郭林钟徐邱"
+    "骆高夏蔡田胡霍万卢丁邓洪石崔程龚翁陆刘叶黎白关][\u3400-\u9fff]"
+)
+"""What may be somebody's name in Chinese or Japanese."""
 BEHIND = re.compile(f"{_AFTER}(?![的のはがをにで是])[{_ANY}]{{2}}")
 BEFORE = re.compile(f"[{_ANY}](?![的の在是はがをにでと了问道])[{_ANY}](?=[{_ANY}]$)")
 """What may be of another name, right behind one and right before it."""
@@ -72,12 +85,14 @@ def ends_before(question: str, start: int, named: Callable[[str], Iterable[str]]
     return any(question[:start].casefold().endswith(head) for head in heads)
 
 
-def is_prefixed(question: str, start: int, end: int) -> bool:
-    """Whether a word before or a number behind a Chinese or Japanese name makes another one of it."""
-    before = re.match(f"[{_ANY}]", question[start:]) is not None and PREFIXED.search(question[:start]) is not None
-    return before or (
-        re.match(f"[{_ANY}]", question[end - 1 :]) is not None and NUMBERED.match(question, end) is not None
-    )
+def is_another(question: str, start: int, end: int) -> bool:
+    """Whether a word before a Chinese or Japanese name, or a number or more of somebody's name behind it, makes another of it."""
+    if re.match(f"[{_ANY}]", question[start:]) and PREFIXED.search(question[:start]):
+        return True
+    if not re.match(f"[{_ANY}]", question[end - 1 :]):
+        return False
+    person = PERSON.fullmatch(question, start, end) is not None
+    return NUMBERED.match(question, end) is not None or (person and GIVEN.match(question, end) is not None)
 
 
 def neighbours(name: str) -> set[str]:
@@ -94,6 +109,8 @@ def goes_on(question: str, start: int, end: int, properties: Iterable[str], know
 
     properties: those of the thing, looked at only where they matter; known: those of anything. What names a property is no part of a name.
     """
+    if NUMBER.search(question[start:end]):
+        return False
     rest = OF.match(question, end) or (MORE.match(question, end) if ALONE.search(question[:start]) else None)
     if rest is not None:
         return rest[1] not in known
