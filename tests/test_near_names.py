@@ -83,7 +83,9 @@ def test_another_word_is_another_name(entity: str, asked: str) -> None:
         ("射出成形機B2", "射出成形機B2-IIの型締力は？", False),
         ("陈国强", "陈国栋是谁", False),
         ("離れ「月見」", "離れ「花見」の料金は", False),
-        ("FlowMed 300", "Where are the FlowMde 300s?", True),
+        ("FlowMed 300", "Where is the FlowMde 300?", True),
+        ("Airbus A320neo", "Price of the Airbus A320 neo?", True),
+        ("iPhone 14 Pro", "price of iPhone 14Pro?", True),
     ],
 )
 def test_codes_and_single_characters_are_no_slips(entity: str, question: str, meant: bool) -> None:

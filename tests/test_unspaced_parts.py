@@ -55,6 +55,10 @@ def test_a_part_means_the_thing(names: Names, question: str, part: str, entities
         "炒茶机B12的功率",
         "炒茶机A4在哪里",
         "ボイラー3号機の点検日",
+        "高橋一郎さんの役職は",
+        "周明远师傅的电话",
+        "本橋さんの内線",
+        "城东教育局的电话",
         "貸切風呂「せせらぎ」の料金",
         "飛騨牛のすき焼きの値段",
         "南茶叶仓库的冷气",
@@ -68,8 +72,21 @@ def test_other_names_are_no_parts(names: Names, question: str) -> None:
     assert unspaced_part(question, names) is None
 
 
+def test_a_name_with_a_title_is_whole(names: Names) -> None:
+    for question in ("周建军经理的电话", "王丽老师的电话", "佐藤健一課長の内線"):
+        (mention,) = names.mentions(question)
+        assert question[mention.start : mention.end] in ENTITIES
+        assert names.words_beside(question, mention) == 0
+
+
+def test_long_questions_are_read(names: Names) -> None:
+    assert len(names.mentions("王丽" * 3000)) == 3000
+    assert len(names.mentions("天" * 20_000 + "王丽在哪里")) == 1
+    assert unspaced_part("天" * 20_000 + "王丽君在哪里", names) is None
+
+
 def test_a_part_in_very_many_names_says_nothing() -> None:
-    many = Names([Triple(f"茶叶{number}号仓", "电话", "1") for number in range(100)])
+    many = Names([Triple(f"茶叶{number}号仓", "电话", "1") for number in range(300)])
     assert unspaced_part("茶叶的电话", many) is None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kblam.knowledge import Triple
@@ -30,8 +30,12 @@ MOST_TOKENS = 24
 """Longer names are not looked for."""
 MOST_PROPERTY_TOKENS = 6
 """Longer names of properties are not looked for in a question about another row."""
+MOST_LETTERS = 64
+"""Longer words are not looked at."""
 MOST_NAMES = 64
 """A word in more names than these does not say which is meant."""
+MOST_HOLDING = 256
+"""Two characters in more names than these neither."""
 MOST_CHANGES = 2000
 """Names that may differ between versions before they are put together again."""
 OPENERS = frozenset(
@@ -42,6 +46,7 @@ OPENERS = frozenset(
     "among inside within since until after before between through against during besides without near beside behind beyond despite "
     "except into off onto out outside over per toward towards upon via above across along around below let suppose imagine assume "
     "then now hi hello hey thanks ok okay well dear as was were does should may might must shall am be been is because while "
+    "his her hers its their theirs him them whom "
     "where once if unless whether both either neither each every any some all more most other another "
     "anything anyone anybody something someone somebody everything everyone everybody nothing nobody".split()
 )  # fmt: skip
@@ -176,19 +181,17 @@ class Names:
                     first = last
                     break
             first += 1
+        having: dict[str, set[tuple[int, ...]]] = {}
+        for rows in {mention.rows for mention in found if len(found) > 1}:
+            for row in rows:
+                having.setdefault(_folded(self._triples[row].property), set()).add(rows)
         return [
             mention
             for mention in found
-            if not (self._names_a_property_of(question, mention, found) or self._is_ordinary(question, mention))
+            # What is a thing's name, too, but here the name of a property that another thing mentioned has.
+            if not having.get(_folded(question[mention.start : mention.end]), set()) - {mention.rows}
+            and not self._is_ordinary(question, mention)
         ]
-
-    def _names_a_property_of(self, question: str, mention: Mention, others: Sequence[Mention]) -> bool:
-        """True for what is a thing's name, too, but here the name of a property that another thing mentioned has."""
-        name = _folded(question[mention.start : mention.end])
-        return any(
-            other is not mention and any(_folded(self._triples[row].property) == name for row in other.rows)
-            for other in others
-        )
 
     def goes_on(self, question: str, start: int, end: int, rows: Sequence[int]) -> bool:
         """True for a Chinese or Japanese name of the thing of these rows that goes on behind `end`, [北京]大学的校长, or is another
@@ -268,14 +271,17 @@ class Names:
             return []
         return [name for name in dict.fromkeys(known) if self._rows_of(name)]
 
-    def with_pair(self, pair: str) -> Iterator[str]:
-        """Names of entities, folded, in which two Chinese or Japanese characters stand beside each other."""
+    def with_pair(self, pair: str) -> list[str]:
+        """Names of entities, folded, in which two Chinese or Japanese characters stand beside each other; none for two that do so
+        in too many."""
         if not self._pairs:
             self._pairs.append(Neighbours(self._rows))
         if self._changed_pairs is None:
             self._changed_pairs = Neighbours(self._changes)
-        known = (*self._pairs[0].holding(pair), *self._changed_pairs.holding(pair))
-        return (name for name in dict.fromkeys(known) if self._rows_of(name))
+        held = self._pairs[0].holding(pair), self._changed_pairs.holding(pair)
+        if sum(map(len, held)) > MOST_HOLDING:
+            return []
+        return [name for name in dict.fromkeys((*held[0], *held[1])) if self._rows_of(name)]
 
     def rarity(self, word: str) -> float:
         """How much a casefolded word tells of which name is meant: log(1 + names / names with it), 0 if none has it."""
@@ -364,7 +370,9 @@ def inside_longer_name(question: str, start: int, end: int) -> bool:
     """True when the words around a name belong to it: Equatorial [Guinea], [Guinea]-Bissau, [C]#."""
     if re.match(r"[#+]|-\w| [A-Z]{1,2}[a-z]+", question[end:]):
         return True
-    left = re.search(r"(\w+)[ -]$", question[:start])
+    if question[start - 1 : start] not in (" ", "-"):
+        return False
+    left = re.search(r"(\w+)[ -]$", question[max(0, start - MOST_LETTERS) : start])
     if left is None:
         return False
     behind_cjk = re.search("[\u3040-\u30ff\u3400-\u9fff]([A-Za-z]+)$", left[1])

@@ -75,7 +75,7 @@ def tokens_of(question: str, names: Names) -> list[Token]:
         begins = begins and question[match.end() : match.end() + 1] not in ("'", "’")
         word = match[0].casefold()
         if not names.rarity(word):  # the U18s, Ferrymans; the lab
-            single = word.removesuffix("s") if match[0].endswith("s") else ""
+            single = "" if match[0].endswith("S") and word[-2:-1].isdigit() else word.removesuffix("s")
             word = next((other for other in (single, SHORT_FOR.get(word, "")) if names.rarity(other)), word)
         found.append(Token(*match.span(), match[0], word, begins))
         behind = match.end()

@@ -9,8 +9,14 @@ __all__ = ["BEGINS", "begins_behind", "ends_before", "goes_on", "is_another", "n
 
 _ANY = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff"
 _NO_HIRAGANA = "\u3005-\u3007\u30a0-\u30ff\u3400-\u9fff"
+TITLE = re.compile(
+    "さん|様|氏|君(?=[\u3040-\u309f、]|$)|くん|ちゃん|先生|女士|小姐|老师|师傅|医生|医师|大夫|护士长?|总?经理|总监|主任|主管|教授|博士|同学|阿姨|叔叔|公司|地区|时间|集团|部門|部长|校长|馆长|院长"
+    "|班長|係長|課長|部長|店長|校長|館長|院長|室長|師長|料理長|社長|会長|専務|工場長|看護師|医師"
+)
+"""What stands behind any name and leaves it what it is."""
 _AFTER = f"(?<=[{_ANY}])"
 _TITLES = (
+    f"(?!{TITLE.pattern})"
     "(?!公司|集团|股份|有限|企业|共和国|王国|帝国|先生|女士|教授|博士|さん|氏|様|社|株式|市|県|省|国)"
     "(?!(?:課長|部長|係長|店長|校長|会長|社長|専務|主任|先輩|選手|監督|大臣|首相|大統領|自体|全体|以外|周辺|付近"
     "|里面?|上面?|下面|内|外面?|旁边|附近|那边|这边|那儿|这儿|之间|期间|以前|以后"
@@ -35,12 +41,7 @@ MORE = re.compile(
 )
 """What else is written there."""
 
-TITLE = re.compile(
-    "さん|様|氏|君(?=[\u3040-\u309f、]|$)|くん|ちゃん|先生|女士|老师|师傅|医生|大夫|护士|经理|主任|主管|教授|博士|同学|阿姨|叔叔|公司|地区|时间|集团|部門|部长|校长"
-    "|班長|係長|課長|部長|店長|校長|社長|会長|専務|工場長|看護師"
-)
-"""What stands behind any name and leaves it what it is."""
-PREFIXED = re.compile(f"(?:^|[^{_ANY}]|[的の在去问])[新老旧大小]$")
+PREFIXED = re.compile(f"(?:^|[^{_ANY}]|[的の在去问])(?:[新老旧大小]|第[一二三四五六七八九十0-9]+)$")
 """What makes another name of one, in front of it: 新[城东店]."""
 NUMBERED = re.compile("[一二三四五六七八九十0-9]+(?:号?店|分店|期|分校|号館|分公司)")
 """Likewise behind it: [城东店]二店."""

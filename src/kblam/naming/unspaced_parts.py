@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from kblam.naming.names import Mention, Names
@@ -13,18 +14,22 @@ __all__ = ["split_part", "unspaced_part"]
 
 PARTIAL = 0.9
 """How sure a name is of which a part is said."""
+MOST_PAIRS = 400
+"""Longer questions are not read to their end."""
 MOST_MEANT = 4
 """So many things may have a name with the part in it."""
-MOST_HOLDING = 64
-"""Two characters in more names than these do not say which is meant."""
 _CJK = "[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]"
+KANA = re.compile("[\u3040-\u30ff]")
 PAIR = re.compile(f"(?={_CJK}{{2}})")
 CODE = re.compile("[A-Za-z0-9]{2}")
 """What is cut in two inside of a code."""
 LINKS = "的の「」『』（）()・ 　"
 """What is cut from the ends of a part."""
-ENDS = re.compile(
-    f"$|(?!{_CJK}|[A-Za-z0-9「『・-])|[\u3040-\u309f]|[的在去有和跟与及或为為几哪谁誰什多要能会可怎由被把给给對对从到该这那都也还還就吗呢吧啊每一最今明昨现目当请问我你他她您叫是里放要用得打找住做管负卖买带教说拿送怎归歸何以内外上下前后後坐开開]|星期|周[一二三四五六日末]|时候|大概|一般|平时|平時|普段|毎"
+_MARK = f"$|(?!{_CJK}|[A-Za-z0-9「『・-])"
+ENDS_JAPANESE = re.compile(f"{_MARK}|[\u3040-\u309f]")
+ENDS_CHINESE = re.compile(
+    f"{_MARK}|[的在去有和跟与及或为几哪谁什要怎由被把给对从到该这那都也还就吗呢吧啊每最今昨现请问我你他她您叫是里放得找住做负卖买带拿送归何以下坐]"
+    "|星期|周[一二三四五六日末几]|时候|大概|一般|平时|一共|一下|一直|多少|多久|多大|多高|多长|会不会|能不能|能否|可以|可否|用什|用多|开门|开到|开几|打什|打多|上班|上课|明天|目前|当[前时初]|教什|教哪|管什"
 )
 """What follows a name in a question."""
 OPENS = re.compile(
@@ -45,7 +50,10 @@ def unspaced_part(question: str, names: Names) -> Mention | None:
     """The part of a question that is a part of the name of one thing, or of a few; None if what stands beside it may belong to
     another name."""
     text = question.casefold() if len(question.casefold()) == len(question) else question
-    whole = [_led(text, part) for part in _parts(text, names) if _is_whole(text, part)]
+    parts = list(_parts(text, names))
+    other = [part for part in parts if text[part.start : part.end] == part.name]  # that are no mentions: they go on
+    parts = [part for part in parts if all(part.end <= each.start or each.end <= part.start for each in other)]
+    whole = [_led(text, part) for part in parts if _is_whole(text, part)]
     whole = [part for part in whole if not _links_on(text, part, names)]
     best = _most(whole, lambda part: part.end - part.start)
     best = _most(best, lambda part: sum(character in text for character in part.name))
@@ -71,13 +79,11 @@ def split_part(question: str, name: str) -> bool:
 def _parts(text: str, names: Names) -> Iterator[Part]:
     """The common runs of characters with each name that has two of them."""
     found: set[Part] = set()
-    for match in PAIR.finditer(text):
+    for match in islice(PAIR.finditer(text), MOST_PAIRS):
         here = match.start()
         pair = text[here : here + 2]
-        holding = list(names.with_pair(pair))
-        if len(holding) <= MOST_HOLDING:
-            found |= {_grown(text, name, here, name.find(pair)) for name in holding}
-    for match in re.finditer(f"{_CJK}(?={TITLE.pattern})", text):
+        found |= {_grown(text, name, here, name.find(pair)) for name in names.with_pair(pair)}
+    for match in () if KANA.search(text) else re.finditer(f"{_CJK}(?={TITLE.pattern})", text):
         if OPENS.search(text[: match.start()]):
             found |= {Part(*match.span(), name) for name in names.with_pair(BEGINS + match[0])}
     for part in sorted(found):
@@ -131,7 +137,7 @@ def _is_whole(text: str, part: Part) -> bool:
     if len(said) < 2 and not titled:
         return False
     ends = name.endswith(said) and len(said) > 2
-    if not (titled or ends or ENDS.match(text, end) or _skips(text, end, name)):
+    if not (titled or ends or _ends(text, end) or _skips(text, end, name)):
         return False
     if (
         text[start - 1 : start].isdigit()
@@ -142,6 +148,11 @@ def _is_whole(text: str, part: Part) -> bool:
     return name.startswith(said) or OPENS.search(text[:start]) is not None or _led(text, part).start < start
 
 
+def _ends(text: str, end: int) -> bool:
+    """Whether a name may end there."""
+    return (ENDS_JAPANESE if KANA.search(text) else ENDS_CHINESE).match(text, end) is not None
+
+
 def _skips(text: str, end: int, name: str) -> bool:
     """Whether the last character of a name follows, what is between being left out: 河坊店 for 河坊街店."""
-    return text[end : end + 1] == name[-1] and ENDS.match(text, end + 1) is not None
+    return text[end : end + 1] == name[-1] and _ends(text, end + 1)
