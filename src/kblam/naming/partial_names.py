@@ -14,7 +14,7 @@ from kblam.naming.names import OPENERS, Mention, Names, inside_longer_name
 from kblam.naming.question_words import PASSING, PERSONAL, Token, said_again, tokens_of
 from kblam.naming.spellings import words
 
-__all__ = ["partial_mention"]
+__all__ = ["MOST_MEANT", "PARTIAL", "partial_mention"]
 
 ENOUGH = 0.2
 """Share of a name, by how rare its words are, that must be said where none of them is written like a name."""

@@ -8,16 +8,13 @@ from itertools import islice
 from typing import NamedTuple
 
 from kblam.naming.names import Mention, Names
+from kblam.naming.partial_names import MOST_MEANT, PARTIAL
 from kblam.naming.unspaced_names import BEGINS, TITLE
 
 __all__ = ["split_part", "unspaced_part"]
 
-PARTIAL = 0.9
-"""How sure a name is of which a part is said."""
 MOST_PAIRS = 400
 """Longer questions are not read to their end."""
-MOST_MEANT = 4
-"""So many things may have a name with the part in it."""
 _CJK = "[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]"
 KANA = re.compile("[\u3040-\u30ff]")
 PAIR = re.compile(f"(?={_CJK}{{2}})")
