@@ -183,11 +183,13 @@ def test_four_that_ask_while_one_writes_get_answers_of_the_version_they_name(
     threads = [threading.Thread(target=ask, args=pair) for pair in zip(models, asked, strict=True)]
     for thread in threads:
         thread.start()
-    for version in range(2, commits + 2):
+    version = 1
+    while version <= commits or min(len(dict(answers)) for answers in asked) <= 3:  # slow readers get more
+        version += 1
         store.set(Triple("Mongolia", "capital", cities[(version - 1) % len(cities)]))
     done.set()
     for thread in threads:
         thread.join()
     for answers in asked:
-        assert len({version for version, _ in answers}) > 3
+        assert len(dict(answers)) > 3
         assert [text for version, text in answers if cities[(version - 1) % len(cities)] not in text] == []
