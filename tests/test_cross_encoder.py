@@ -238,14 +238,21 @@ def test_a_teacher_reads_no_names_and_takes_nothing_else_for_the_thing() -> None
     assert opinion[0].tolist() == [4.0, -STRANGE, -3.0] and opinion[1].isnan().all()
 
 
-def test_it_learns_to_tell_two_properties_apart_and_goes_on() -> None:
+def test_it_learns_to_tell_two_properties_apart_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = [Triple(f"thing {number}", name, "so") for number in range(20) for name in ("shirley", "monday")]
     practice = make_practice(facts, WordsEncoder(), 0, progress=False)
     lessons = replace(NamelessLessons.about(practice, statements=1), strange=0.0, paraphrased=0.0)
     plan = CrossPlan(steps=40, questions=12, rank=8, rate=2e-3, warmup=3)
     losses: list[float] = []
     model = load_sentence_model(DEFAULT_ENCODER)
-    weights = train_cross_encoder(model, lessons, plan, lambda step, loss: losses.append(loss))
+    monkeypatch.setattr("kblam.training.cross_encoder.KEPT", 20)
+    kept: list[int] = []
+
+    def keep(weights: CrossWeights) -> None:
+        kept.append(len(losses))
+
+    weights = train_cross_encoder(model, lessons, plan, lambda step, loss: losses.append(loss), keep=keep)
+    assert kept == [20, 40]
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5]) and len(losses) == 40
     asked = [f"What is the {name} of it?" for name in ("shirley", "shirley", "monday", "monday")]
     stated = [statement(name) for name in ("shirley", "monday") * 2]
@@ -253,6 +260,14 @@ def test_it_learns_to_tell_two_properties_apart_and_goes_on() -> None:
     assert right > wrong and own > other
     again = train_cross_encoder(model, lessons, replace(plan, steps=0), print, start=weights)
     assert all(torch.equal(one, other) for one, other in zip(_matrices(again), _matrices(weights), strict=True))
+    halves = {name: (down.half(), up.half()) for name, (down, up) in weights.updates.items()}
+    goes_on = train_cross_encoder(model, lessons, replace(plan, steps=1), print, start=replace(weights, updates=halves))
+    assert {matrix.dtype for matrix in _matrices(goes_on)} == {torch.float32}
+    teacher = load_cross_encoder(DEFAULT_ENCODER, replace(weights, head=-weights.head))
+    taught = train_cross_encoder(model, lessons, replace(plan, steps=1), print, weights, teacher)
+    assert not torch.equal(
+        taught.head, train_cross_encoder(model, lessons, replace(plan, steps=1), print, weights).head
+    )
 
 
 def _matrices(weights: CrossWeights) -> list[torch.Tensor]:

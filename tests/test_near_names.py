@@ -86,6 +86,8 @@ def test_another_word_is_another_name(entity: str, asked: str) -> None:
         ("FlowMed 300", "Where is the FlowMde 300?", True),
         ("Airbus A320neo", "Price of the Airbus A320 neo?", True),
         ("iPhone 14 Pro", "price of iPhone 14Pro?", True),
+        ("Sensor Head X5B", "the price of sesnor head x5b", True),
+        ("Sensor Head X5B", "the price of sesnor head x5c", False),
     ],
 )
 def test_codes_and_single_characters_are_no_slips(entity: str, question: str, meant: bool) -> None:

@@ -96,8 +96,10 @@ def _another_character(text: str, name: str) -> bool:
 
 
 def _codes(text: str) -> list[str]:
-    """The numbers in a text, with a capital right behind them where nothing else is: DZ-400S is not DZ-400, but 14Pro is 14 Pro."""
-    return re.findall(r"\d+(?:[A-Z](?![A-Za-z]))?", text)
+    """The numbers in a text, with a letter right behind them where nothing else is, but for the s of a plural: DZ-400S is not DZ-400,
+    but 14Pro is 14 Pro."""
+    codes = re.findall(r"\d+(?:[A-Za-z](?![A-Za-z]))?", text)
+    return [code.removesuffix("s").casefold() for code in codes]
 
 
 def _another_word(text: str, name: str) -> bool:

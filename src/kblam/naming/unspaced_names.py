@@ -5,20 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 
-__all__ = ["BEGINS", "begins_behind", "ends_before", "goes_on", "is_another", "neighbours"]
+__all__ = ["BEGINS", "CJK", "TITLE", "begins_behind", "ends_before", "goes_on", "is_another", "neighbours"]
 
 _ANY = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff"
 _NO_HIRAGANA = "\u3005-\u3007\u30a0-\u30ff\u3400-\u9fff"
+CJK = f"[{_ANY}]"
+"""A Chinese or Japanese character, as a pattern."""
 TITLE = re.compile(
-    "さん|様|氏|君(?=[\u3040-\u309f、]|$)|くん|ちゃん|先生|女士|小姐|老师|师傅|医生|医师|大夫|护士长?|总?经理|总监|主任|主管|教授|博士|同学|阿姨|叔叔|公司|地区|时间|集团|部門|部长|校长|馆长|院长"
-    "|班長|係長|課長|部長|店長|校長|館長|院長|室長|師長|料理長|社長|会長|専務|工場長|看護師|医師"
+    "さん|様|氏|君(?=[\u3040-\u309f、]|$)|くん|ちゃん|先生|女士|小姐|老师|师傅|医生|医师|大夫|护士长?|教授|博士|同学|阿姨|叔叔|公司|集团"
+    "|(?:总?经理|总监|主管|部长|校长|馆长|院长)(?![室办])"
+    "|(?:班長|係長|課長|部長|店長|校長|館長|院長|室長|師長|料理長|社長|会長|専務|主任|工場長|看護師|医師)"
+    f"(?=さん|[的\u3040-\u309f在是几有怎]|[^{_ANY}]|$)"
 )
 """What stands behind any name and leaves it what it is."""
-_AFTER = f"(?<=[{_ANY}])"
+KIND = re.compile(f"{TITLE.pattern}|地区|时间|部門")
+"""What names of several things may end with, as well."""
+_AFTER = f"(?<={CJK})"
 _TITLES = (
     f"(?!{TITLE.pattern})"
-    "(?!公司|集团|股份|有限|企业|共和国|王国|帝国|先生|女士|教授|博士|さん|氏|様|社|株式|市|県|省|国)"
-    "(?!(?:課長|部長|係長|店長|校長|会長|社長|専務|主任|先輩|選手|監督|大臣|首相|大統領|自体|全体|以外|周辺|付近"
+    "(?!股份|有限|企业|共和国|王国|帝国|株式|市|県|省|国)"
+    "(?!(?:先輩|選手|監督|大臣|首相|大統領|自体|全体|以外|周辺|付近"
     "|里面?|上面?|下面|内|外面?|旁边|附近|那边|这边|那儿|这儿|之间|期间|以前|以后"
     f"|来[年月週]|先[週月日]|毎[日週月年]|午[前後]中?)(?=[的のはがをにで]|[^{_ANY}]|$))"
 )
@@ -74,7 +80,7 @@ def begins_behind(question: str, end: int, properties: Iterable[str], named: Cal
         return False
     rest = question[end:].casefold()
     tails = (name[name.rindex(behind[0]) :] for name in named(behind[0]) if not name.startswith(behind[0]))
-    return any(rest.startswith(tail) and not TITLE.match(tail) for tail in tails)
+    return any(rest.startswith(tail) and not KIND.match(tail) for tail in tails)
 
 
 def ends_before(question: str, start: int, named: Callable[[str], Iterable[str]]) -> bool:

@@ -9,20 +9,19 @@ from typing import NamedTuple
 
 from kblam.naming.names import Mention, Names
 from kblam.naming.partial_names import MOST_MEANT, PARTIAL
-from kblam.naming.unspaced_names import BEGINS, TITLE
+from kblam.naming.unspaced_names import BEGINS, CJK, TITLE
 
 __all__ = ["split_part", "unspaced_part"]
 
 MOST_PAIRS = 400
 """Longer questions are not read to their end."""
-_CJK = "[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]"
 KANA = re.compile("[\u3040-\u30ff]")
-PAIR = re.compile(f"(?={_CJK}{{2}})")
+PAIR = re.compile(f"(?={CJK}{{2}})")
 CODE = re.compile("[A-Za-z0-9]{2}")
 """What is cut in two inside of a code."""
 LINKS = "的の「」『』（）()・ 　"
 """What is cut from the ends of a part."""
-_MARK = f"$|(?!{_CJK}|[A-Za-z0-9「『・-])"
+_MARK = f"$|(?!{CJK}|[A-Za-z0-9「『・-])"
 ENDS_JAPANESE = re.compile(f"{_MARK}|[\u3040-\u309f]")
 ENDS_CHINESE = re.compile(
     f"{_MARK}|[的在去有和跟与及或为几哪谁什要怎由被把给对从到该这那都也还就吗呢吧啊每最今昨现请问我你他她您叫是里放得找住做负卖买带拿送归何以下坐]"
@@ -30,7 +29,7 @@ ENDS_CHINESE = re.compile(
 )
 """What follows a name in a question."""
 OPENS = re.compile(
-    "(?:^|[^\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]|[的の是在去给对从到按把被让请问我你他她您了着过有和跟与及为于用向离找由该这那本每查说看叫はがをにでともへやか]|一下|什么|知道|告诉|联系|关于)$"
+    f"(?:^|(?!{CJK})[\\s\\S]|[的の是在去给对从到按把被让请问我你他她您了着过有和跟与及为于用向离找由该这那本每查说看叫はがをにでともへやか]|一下|什么|知道|告诉|联系|关于)$"
 )
 """What stands before one."""
 
@@ -80,7 +79,7 @@ def _parts(text: str, names: Names) -> Iterator[Part]:
         here = match.start()
         pair = text[here : here + 2]
         found |= {_grown(text, name, here, name.find(pair)) for name in names.with_pair(pair)}
-    for match in () if KANA.search(text) else re.finditer(f"{_CJK}(?={TITLE.pattern})", text):
+    for match in () if KANA.search(text) else re.finditer(f"{CJK}(?={TITLE.pattern})", text):
         if OPENS.search(text[: match.start()]):
             found |= {Part(*match.span(), name) for name in names.with_pair(BEGINS + match[0])}
     for part in sorted(found):
