@@ -12,8 +12,10 @@ from tiny_encoder import MEAN, sentence_folder
 from kblam import KnowledgeBase, Triple
 from kblam.answering.evidence import confidence, evidence
 from kblam.answering.pairs import MOST_PAIRED, Pairs
-from kblam.answering.reader import Reader
-from kblam.answering.statements import LONGEST_VALUE, fact_text
+from kblam.answering.reader import Reader, by_turns
+from kblam.answering.statements import LONGEST_WHOLE, fact_text
+from kblam.answering.vectors import Scan
+from kblam.attention import approximate
 from kblam.errors import ModelError
 from kblam.knowledge import load_encoder
 from kblam.knowledge.cross_encoder import CrossWeights
@@ -64,13 +66,42 @@ def reading(
 
 
 def test_a_question_that_names_nothing_is_read_with_the_facts_it_resembles(adapter: Adapter) -> None:
-    reader, read = reading(adapter, lambda asked, fact: 9.0 if "on duty" in fact else -3.0)
+    reader, read = reading(adapter, lambda asked, fact: 9.0 if "point" in fact else -3.0)
     asked = reader.read([FLAMES])
     assert asked.mentions == ((),) and len(read) == MOST_PAIRED
     assert {question for question, _ in read} == {FLAMES}
     assert "the number to dial of Fire plan is 112" in {fact for _, fact in read}
-    assert reader.scores(asked)[0].argmax() == 2
-    assert evidence(reader, asked, [2])[0, -6:].tolist() == [0, 9, 12, 0, 0, 0] and len(read) == MOST_PAIRED
+    assert reader.scores(asked)[0].argmax() == 1
+    assert evidence(reader, asked, [1])[0, -6:].tolist() == [0, 9, 12, 0, 0, 0] and len(read) == MOST_PAIRED
+
+
+def test_of_few_facts_the_last_ones_are_read_as_well(adapter: Adapter) -> None:
+    facts = [*FACTS[3:], *FACTS[:3]]
+    reader, read = reading(adapter, lambda asked, fact: 0.0, facts)
+    reader.read([FLAMES])
+    assert len(read) == MOST_PAIRED and fact_text(FACTS[0]) in {fact for _, fact in read}
+
+
+@pytest.mark.parametrize("scan", ["exact", "int8", "ann"])
+def test_what_is_only_described_is_read_beside_the_descriptions_that_say_so(
+    adapter: Adapter, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approximate, "PROPOSED", 40)
+    told = Triple("Sandpiper", "description", "a place to try things with pretend cards")
+    facts = [*(Triple(f"Shelf {number}", "way to try", "grey") for number in range(300)), told]
+    encoder = load_encoder(DEFAULT_ENCODER)
+    reader = Reader(adapter, KnowledgeBase.from_triples(facts, encoder).snapshot(), encoder, scan)
+    asked = "Where can I try things with pretend cards?"
+    assert (reader.latents.index is not None) == (scan == "ann")
+    (first, *_), *rest = reader.telling([asked])
+    assert facts[first] is told and not rest
+    rows, _ = reader.read([asked]).bonuses[0]
+    assert len(facts) - 1 in rows and len(rows) == MOST_PAIRED
+    assert reader.telling([]) == []
+
+
+def test_rows_of_two_kinds_take_turns() -> None:
+    assert by_turns([1, 2, 3], [3, 4]) == [1, 3, 2, 4] and by_turns([], [5]) == [5]
 
 
 def test_a_named_thing_stays_what_is_meant(adapter: Adapter) -> None:
@@ -155,7 +186,7 @@ def test_vectors_without_texts_are_not_read(adapter: Adapter) -> None:
 
 
 def test_long_values_are_cut() -> None:
-    assert fact_text(Triple("Ada", "notes", "x" * 900)) == f"the notes of Ada is {'x' * LONGEST_VALUE}"
+    assert fact_text(Triple("Ada", "notes", "x" * 900)) == f"the notes of Ada is {'x' * LONGEST_WHOLE}"
 
 
 def test_an_adapter_keeps_its_fact_encoder(adapter: Adapter, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kblam.synthesis.facts import make_facts
 from kblam.training.fact_lessons import NamedLessons, WorldLessons, called, other_name
 from kblam.training.pair_lessons import MOST_ALIKE, NamelessLessons, alike_properties
 from kblam.training.questions import make_practice
-from kblam.training.worlds import World, read_worlds
+from kblam.training.worlds import Asked, World, read_worlds
 
 WORLD = """
 == World: a brewery with a taproom
@@ -129,6 +130,30 @@ def test_worlds_are_read_as_they_are_written(world: World) -> None:
     assert [fact.property for fact in less.facts] == ["last descaled", "shift"] and less.about("Tamsin Okafor") == [1]
     assert [asked.row for asked in less.questions] == [None, 1, None]
     assert world.without(frozenset({"shift"})).about("Tamsin Okafor") == []
+
+
+def test_facts_of_a_thing_are_told_in_one_description(world: World) -> None:
+    compared = world.compared(lambda texts: [[2, 1, 0]] * len(texts))
+    for seed in range(8):
+        told = compared.described(random.Random(seed))
+        assert [fact.entity for fact in told.facts] == ["Old Copper Kettle", "Tamsin Okafor"]
+        kettle = told.facts[0]
+        assert kettle.property == "description" and {"2,400", "2025"} <= set(re.findall(r"[\d,]*\d", kettle.value))
+        assert [asked.row for asked in told.questions] == [0, 0, None, 1, None]
+        assert all(asked.alike == (1, 0) for asked in told.questions)
+        assert told.about("Old Copper Kettle") == [0] and told.about("Tamsin Okafor") == [1]
+
+
+def test_a_long_thing_keeps_what_its_description_leaves_out() -> None:
+    facts = [Triple("塔", f"事{number}", str(number)) for number in range(6)]
+    world = World("塔", facts, [Asked(f"q{row}", "塔", row) for row in range(6)], {"塔": list(range(6))})
+    told = world.described(random.Random(0))
+    assert told.facts[0].property == "description" and 3 <= len(told.facts) <= 5
+    for asked, fact in zip(told.questions, facts, strict=True):
+        assert asked.row is not None
+        row = told.facts[asked.row]
+        assert row == fact or (asked.row == 0 and fact.property in row.value and fact.value in row.value)
+    assert sorted(told.about("塔")) == list(range(len(told.facts)))
 
 
 def test_questions_of_a_world_stand_beside_the_facts_they_resemble(world: World) -> None:

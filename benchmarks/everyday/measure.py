@@ -1,4 +1,5 @@
-"""Ask a model about small knowledge bases as people keep them: `python benchmarks/everyday/measure.py [--model default]`.
+"""Ask a model about small knowledge bases as people keep them: `python benchmarks/everyday/measure.py [--model default]`, or about
+glossaries: `--folder benchmarks/descriptions`.
 
 Beside it BM25 and the dense retriever of the same encoder, whose best row counts as their answer, copied perfectly; where
 nothing should be answered they have the threshold that is best on these very questions.
@@ -20,8 +21,6 @@ from kblam.evaluation.rivals import rivals
 from kblam.evaluation.suite import holds
 
 HERE = Path(__file__).parent
-ANSWERED = ("plain", "paraphrased")
-REFUSED = ("missing property", "missing entity")
 FOREIGN = ("_zh", "_ja")
 """How the names of those in Chinese and Japanese end."""
 AT_ONCE = 16
@@ -33,6 +32,8 @@ class Case:
 
     base: str
     kind: str
+    there: bool
+    """Whether a fact answers it."""
     answer: Answer
     right: bool
     """The value of the fact, word for word, or a refusal where nothing answers."""
@@ -41,10 +42,10 @@ class Case:
     """For each rival whether its best row is the right one, and that row's score."""
 
 
-def cases(model: KBLaM, name: str) -> list[Case]:
+def cases(model: KBLaM, folder: Path, name: str) -> list[Case]:
     """All questions about one of the knowledge bases."""
-    base = KnowledgeBase.from_file(HERE / f"{name}.jsonl")
-    lines = (HERE / f"{name}_questions.jsonl").read_text(encoding="utf-8").splitlines()
+    base = KnowledgeBase.from_file(folder / f"{name}.jsonl")
+    lines = (folder / f"{name}_questions.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line) for line in lines]
     texts = [question["question"] for question in questions]
     model.attach(base)
@@ -61,25 +62,24 @@ def cases(model: KBLaM, name: str) -> list[Case]:
             rival: (base.triples[best.rows[index, 0]] == fact, float(best.scores[index]))
             for rival, best in found.items()
         }
-        outcome.append(Case(name, question["kind"], answer, right, cited, others))
+        outcome.append(Case(name, question["kind"], fact is not None, answer, right, cited, others))
     return outcome
 
 
 def table(asked: list[Case]) -> dict[str, Any]:
     """The numbers of some questions."""
     numbers: dict[str, Any] = {}
-    for kind in (*ANSWERED, *REFUSED):
+    for kind in dict.fromkeys(case.kind for case in asked):
         mine = [case for case in asked if case.kind == kind]
         numbers[kind] = {"questions": len(mine), "right": str(Share.of([case.right for case in mine]))}
-        if kind in ANSWERED:
+        if mine[0].there:
             numbers[kind]["fact cited"] = str(Share.of([case.cited for case in mine]))
             for rival in mine[0].rivals:
                 numbers[kind][rival] = str(Share.of([case.rivals[rival][0] for case in mine]))
-    there = [not case.answer.refused for case in asked if case.kind in ANSWERED]
-    numbers["refusal"] = {
-        "balanced accuracy": str(balanced(there, [case.right for case in asked if case.kind in REFUSED]))
-    }
-    truth = np.array([case.kind in ANSWERED for case in asked])
+    accepted = [not case.answer.refused for case in asked if case.there]
+    refused = [case.right for case in asked if not case.there]
+    numbers["refusal"] = {"balanced accuracy": str(balanced(accepted, refused))}
+    truth = np.array([case.there for case in asked])
     for rival in asked[0].rivals:
         scores = np.array([case.rivals[rival][1] for case in asked])
         numbers["refusal"][f"{rival} at its best threshold"] = f"{best_balanced(scores, truth):.3f}"
@@ -92,16 +92,21 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--wrong", action="store_true", help="print the questions that went wrong")
     parser.add_argument("--output", type=Path, help="write the numbers here as JSON")
-    known = sorted(path.stem.removesuffix("_questions") for path in HERE.glob("*_questions.jsonl"))
-    english = [name for name in known if not name.endswith(FOREIGN)]
-    parser.add_argument("--names", nargs="+", choices=known, default=english, help="of these, not of all English ones")
+    parser.add_argument("--folder", type=Path, default=HERE, help="where the knowledge bases are")
+    parser.add_argument(
+        "--names", nargs="+", help="of these, not of all that are there (of the everyday ones, all English ones)"
+    )
     options = parser.parse_args()
+    known = sorted(path.stem.removesuffix("_questions") for path in options.folder.glob("*_questions.jsonl"))
+    chosen = options.names or [name for name in known if options.folder != HERE or not name.endswith(FOREIGN)]
+    if unknown := sorted(set(chosen) - set(known)):
+        parser.error(f"{options.folder} has no {', '.join(unknown)}, but {', '.join(known) or 'nothing'}")
     model = KBLaM.from_pretrained(options.model)
-    asked = [case for name in options.names for case in cases(model, name)]
+    asked = [case for name in chosen for case in cases(model, options.folder, name)]
     for case in asked:
         if options.wrong and not case.right:
             print(f"{case.base}, {case.kind}: {case.answer.question} -> {case.answer.text}")
-    numbers = {"model": options.model, "knowledge bases": options.names, **table(asked)}
+    numbers = {"model": options.model, "knowledge bases": chosen, **table(asked)}
     print(json.dumps(numbers, indent=2))
     if options.output:
         options.output.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ from definitions import LEFT_OUT
 from train_cross import LARGER, SMALL
 from train_reading import ENCODER, RUNS, log_losses, practice
 
-from kblam.answering.reader import Reader
+from kblam.answering.reader import Reader, by_turns
 from kblam.knowledge import KnowledgeBase, load_encoder
 from kblam.knowledge.cross_encoder import load_cross_encoder
 from kblam.knowledge.encoders import LARGER_ENCODER
@@ -56,8 +56,8 @@ def compared(world: World, adapter: Adapter) -> World:
 
 def _alike(reader: Reader, questions: Sequence[str]) -> list[list[int]]:
     scores = reader.adapter.prior_scores(reader.encode(questions, reader.question_encoder), reader.latents)
-    best: list[list[int]] = scores.topk(min(ALIKE, scores.shape[1])).indices.tolist()
-    return best
+    best = scores.topk(min(ALIKE, scores.shape[1])).indices.tolist()
+    return [by_turns(*both)[:ALIKE] for both in zip(best, reader.telling(questions), strict=True)]
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from kblam.answering.pairs import MOST_PAIRED, pairs_of
 from kblam.answering.statements import Statements, fact_text, statement_of
 from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import Latents
+from kblam.attention.retrieval import value_similarities
 from kblam.attention.topk import gather, gather_rows, select
 from kblam.knowledge import Encoder, KnowledgeBase, Snapshot, Triple
 from kblam.models.active import RESCORED
@@ -29,7 +31,7 @@ from kblam.naming.partial_names import partial_mention
 from kblam.naming.scattered_names import longer_mention
 from kblam.naming.unspaced_parts import unspaced_part
 
-__all__ = ["Reader", "Reading", "follow", "masked"]
+__all__ = ["Reader", "Reading", "by_turns", "follow", "masked"]
 
 RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
@@ -117,14 +119,19 @@ class Reader:
         embedding = self.encode(questions, self.question_encoder)
         mentions = [tuple(self._mentions(question)) for question in questions]
         unnamed = [index for index, found in enumerate(mentions) if not found]
-        likely = [sorted({row for each in found for row in each.rows}) for found in mentions]
-        for index, rows in zip(unnamed, self._resembling(embedding[unnamed]), strict=True):
+        resembling = dict(zip(unnamed, self._resembling(embedding[unnamed]), strict=True))
+        for index, rows in resembling.items():
             mentions[index] = self._misspelt(questions[index], rows) or self._partial(questions[index])
-            meant = sorted({row for each in mentions[index] for row in each.rows})
-            likely[index] = meant or rows[: MOST_PAIRED if self._reads_whole else 0]
+        likely = [
+            self._likely_first(question, sorted({row for each in found for row in each.rows}))
+            for question, found in zip(embedding, mentions, strict=True)
+        ]
+        if self._reads_whole:
+            meant = [index for index in unnamed if not mentions[index]]
+            for index, told in zip(meant, self.telling([questions[index] for index in meant]), strict=True):
+                likely[index] = by_turns(resembling[index], told)[:MOST_PAIRED]
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
-        likely = [self._likely_first(question, rows) for question, rows in zip(embedding, likely, strict=True)]
         plain = tuple(
             self._by_stored_names(question, found) for question, found in zip(questions, mentions, strict=True)
         )
@@ -147,8 +154,23 @@ class Reader:
         scores = self._similarity(questions)
         return [
             [row for row in rows if score[row] > -torch.inf]
-            for score, rows in zip(scores, select(scores, RESEMBLING).tolist(), strict=True)
+            for score, rows in zip(scores, _best(scores, RESEMBLING), strict=True)
         ]
+
+    def telling(self, questions: Sequence[str]) -> list[list[int]]:
+        """The rows whose values resemble questions most, the most first, MOST_PAIRED of each; none without texts.
+
+        Values that describe things say in other words what a question describes; the prior only knows which property it asks for.
+        """
+        if not questions or not self.snapshot.has_texts or len(self.latents) == 0:
+            return [[]] * len(questions)
+        vectors = torch.nn.functional.normalize(self.encode(questions), dim=-1)
+        index, count = self.latents.index, len(self.latents)
+        if index is None:
+            return _best(value_similarities(vectors, self.latents), MOST_PAIRED)
+        rows = index.propose(torch.zeros_like(vectors), vectors, None, count)
+        places = torch.tensor(_best(value_similarities(vectors, gather(self.latents, rows)), MOST_PAIRED))
+        return rows.gather(1, places.to(rows.device)).tolist()
 
     def _misspelt(self, question: str, rows: Sequence[int]) -> tuple[Mention, ...]:
         """The misspelt name in a question that resembles these rows."""
@@ -275,6 +297,17 @@ class Reader:
         best = select(scores, RESCORED)
         exact = self.adapter.prior_scores(reading.embedding, gather(self.latents, best))
         return scores.scatter(1, best, exact + gather_rows(reading.named, best))
+
+
+def _best(scores: Tensor, count: int) -> list[list[int]]:
+    """The places of the highest of each question's scores (n, M), the highest first."""
+    best: list[list[int]] = scores.topk(min(count, scores.shape[1])).indices.tolist()
+    return best
+
+
+def by_turns(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    """The first of one, the first of the other, the second of one ...; each once."""
+    return list(dict.fromkeys(row for pair in zip_longest(one, other) for row in pair if row is not None))
 
 
 def follow(reader: Reader, knowledge: KnowledgeBase) -> Reader | None:

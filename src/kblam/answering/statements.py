@@ -18,6 +18,8 @@ __all__ = ["Statements", "fact_text", "statement", "statement_of"]
 
 LONGEST_VALUE = 160
 """Characters of a value that are read to tell what kind of value it is."""
+LONGEST_WHOLE = 400
+"""Characters of a value that are read where it is read whole: a few sentences of a description."""
 MOST_PROPERTIES = 256
 """So many of the commonest properties are weighed against a row's own."""
 SILENT = 0.5
@@ -36,7 +38,7 @@ def statement_of(triple: Triple) -> str:
 
 def fact_text(triple: Triple) -> str:
     """What a fact says, with the name."""
-    return f"the {triple.property} of {triple.entity} is {triple.value[:LONGEST_VALUE]}"
+    return f"the {triple.property} of {triple.entity} is {triple.value[:LONGEST_WHOLE]}"
 
 
 class Statements:

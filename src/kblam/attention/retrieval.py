@@ -12,7 +12,7 @@ from kblam.attention.latent import Latents, Projections
 from kblam.attention.merge import wide_type
 from kblam.attention.scan import Quantised, coarse_products, products
 
-__all__ = ["fold_heads", "mean_head_scores", "similarities"]
+__all__ = ["fold_heads", "mean_head_scores", "similarities", "value_similarities"]
 
 
 def fold_heads(query: Tensor, projections: Projections, *, scaling: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,20 +49,20 @@ def similarities(for_keys: Tensor, for_values: Tensor, latents: Latents) -> tupl
 
     Rows shared by the batch, (M, D), or with n of their own, (n, M, D). From the 8-bit codes where the rows have them.
     """
+    keys = [_scan(for_keys, part.keys, part.coarse and part.coarse[0], part.key_norms) for part in latents.parts]
+    return torch.cat(keys, -1), value_similarities(for_values, latents)
 
-    def scan(queries: Tensor, rows: Tensor, coarse: Quantised | None, lengths: Tensor) -> Tensor:
-        if rows.dim() == 3:
-            found = torch.einsum("ne,nme->nm", queries, rows.to(queries.dtype))
-        else:
-            found = products(queries, rows) if coarse is None else coarse_products(queries, coarse)
-        return found / lengths.to(found.dtype).clamp(min=1e-12)
 
-    pairs = [
-        (
-            scan(for_keys, part.keys, part.coarse and part.coarse[0], part.key_norms),
-            scan(for_values, part.values, part.coarse and part.coarse[1], part.value_norms),
-        )
-        for part in latents.parts
-    ]
-    keys, values = zip(*pairs, strict=True)
-    return torch.cat(keys, -1), torch.cat(values, -1)
+def value_similarities(queries: Tensor, latents: Latents) -> Tensor:
+    """The same for values alone: (n, D) give (n, M)."""
+    values = [_scan(queries, part.values, part.coarse and part.coarse[1], part.value_norms) for part in latents.parts]
+    return torch.cat(values, -1)
+
+
+def _scan(queries: Tensor, rows: Tensor, coarse: Quantised | None, lengths: Tensor) -> Tensor:
+    """Inner products of queries (n, D) with rows (M, D) or (n, M, D) of these lengths, brought to unit length, (n, M)."""
+    if rows.dim() == 3:
+        found = torch.einsum("ne,nme->nm", queries, rows.to(queries.dtype))
+    else:
+        found = products(queries, rows) if coarse is None else coarse_products(queries, coarse)
+    return found / lengths.to(found.dtype).clamp(min=1e-12)

@@ -13,12 +13,14 @@ are not there (!).
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kblam.errors import InputError
 from kblam.knowledge import Triple
+from kblam.synthesis.questions import is_cjk
 
 __all__ = ["Asked", "World", "read_worlds"]
 
@@ -71,6 +73,40 @@ class World:
         return World(
             self.name, [self.facts[row] for row in kept], asked, {name: some for name, some in rows.items() if some}
         )
+
+    def described(self, draw: random.Random) -> World:
+        """The same with two to four facts of each thing, where it has so many, told in one description; what they answer, it
+        answers."""
+        facts: list[Triple] = []
+        place: dict[int, int] = {}
+        rows: dict[str, list[int]] = {}
+        for thing, own in self.rows.items():
+            told = set(draw.sample(own, min(len(own), draw.randint(2, 4))))
+            place.update(dict.fromkeys(told, len(facts)))
+            facts.append(Triple(thing, "description", _told([self.facts[row] for row in own if row in told], draw)))
+            place.update((row, len(facts) + at) for at, row in enumerate(row for row in own if row not in told))
+            facts += [self.facts[row] for row in own if row not in told]
+            rows[thing] = list(dict.fromkeys(place[row] for row in own))
+        asked = [
+            replace(
+                each,
+                row=None if each.row is None else place[each.row],
+                alike=tuple(dict.fromkeys(place[row] for row in each.alike)),
+            )
+            for each in self.questions
+        ]
+        return World(self.name, facts, asked, rows)
+
+
+def _told(facts: Sequence[Triple], draw: random.Random) -> str:
+    """Facts about a thing in one text."""
+    if is_cjk("".join(fact.value for fact in facts)):
+        form, joint = draw.choice(("{p}：{v}", "{p}是{v}")), draw.choice("，；")
+    else:
+        form, joint = draw.choice(
+            (("{p}: {v}", "; "), ("{v} ({p})", ", "), ("its {p} is {v}", ", "), ("{p} {v}", ", "))
+        )
+    return joint.join(form.format(p=fact.property, v=fact.value) for fact in facts)
 
 
 def read_worlds(path: Path) -> list[World]:
