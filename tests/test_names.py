@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.naming.names import Mention, Names, asked_property
+from kblam.naming.names import Mention, Names, asked_property, asks_what_it_is
 
 ENTITIES = ("Guinea", "Republic of the Congo", "Trinidad and Tobago", "AI", "It", "C", "蒙古", "The Sun")
 
@@ -256,3 +256,38 @@ def test_another_name_in_one_row_names_the_thing_in_all() -> None:
 def test_a_chinese_or_japanese_name_is_another_by_what_stands_beside_it(question: str, expected: list[str]) -> None:
     names = Names([Triple(name, "电话", "1") for name in ("城东店", "张伟", "伊藤誠", "八年级5班")])
     assert found(names, question) == expected
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What's AI?", "what’s ai", "AI?", "Who is AI?", "hi, could you tell me what exactly AI is?", "What do you mean by AI",
+        "so what does AI mean?", "AI, what is that?", "AI到底是什么？", "AI是个什么东西", "什么叫AI？", "AI是什么意思啊", "谁是AI", "啥是AI呀",
+        "能给我讲讲AI吗？", "我想知道AI是干嘛的",
+        "AIとは", "AIって何ですか？", "AIってどういう意味？", "AIのことを教えてください", "AIとはどんなものですか",
+    ],
+)  # fmt: skip
+def test_who_asks_what_a_thing_is_asks_for_its_description(question: str) -> None:
+    names = Names([Triple("AI", "description", "x"), Triple("AI", "inventor", "y")])
+    (mention,) = names.mentions(question)
+    assert asks_what_it_is(question, mention) and asked_property(question, mention) == "description"
+    assert names.named_property(question, 0) and not names.named_property(question, 1)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "AI",
+        "Who built AI?",
+        "What does AI cost?",
+        "AI是谁开发的？",
+        "AI的意思和来历",
+        "AIはいつできた？",
+        "What is AI for?",
+        "为什么叫AI",
+    ],
+)
+def test_who_asks_for_more_does_not(question: str) -> None:
+    names = Names([Triple("AI", "description", "x")])
+    (mention,) = names.mentions(question)
+    assert not asks_what_it_is(question, mention)

@@ -67,7 +67,7 @@ DESCRIPTIONS = frozenset("description definition 描述 定义 介绍 説明 定
 BARE = re.compile(
     r"\b(?:(?:what|who)['’]?s|what|who|is|are|was|were|tell|me|about|explain|describe|define|the|a|an|please|pls|can|could|would|you|do|know|does"
     r"|mean|means|meant|meaning|by|to|us|we|it|that|this|they|exactly|actually|really|someone|somebody|anyone|ok|okay|hi|hello|hey|so|then)\b"
-    r"|是个?什[么麼]|什[么麼][是叫]|[是叫]个?啥|啥[是叫]|是谁|谁是|[什啥]么?意思|是?干[嘛什]么?用?的|到底|究竟|请问?|麻烦|你好|介绍|解释|讲讲|说说|讲解|[讲说]一下|一下|告诉我|给我|关于"
+    r"|是?[什啥]么?意思|是个?什[么麼]|什[么麼][是叫]|[是叫]个?啥|啥[是叫]|是谁|谁是|是?干[嘛什]么?用?的|到底|究竟|请问?|麻烦|你好|介绍|解释|讲讲|说说|讲解|[讲说]一下|一下|告诉我|给我|关于"
     r"|我?想知道|我|能|可以|不|吗|呢|呀|啊|吧|的|[这那]个|这|那|东西|东东|玩意儿?"
     r"|とは|って|何者?|誰|どなた|どんな(?:もの|人|こと)?|どういう(?:もの|人|意味|こと)?|意味|(?:の|な)こと|なに|なん|もの|でしょうか|ですか|です|について|を?教えて(?:ください)?|を?説明して(?:ください)?"
     r"|ください|簡単に|詳しく|を|は|が|の|に|も|か|よ|ね|な"
