@@ -10,7 +10,7 @@ import torch
 from tiny_encoder import MEAN, sentence_folder
 
 from kblam import KnowledgeBase, Triple
-from kblam.answering.evidence import confidence, evidence
+from kblam.answering.evidence import confidence, described, evidence
 from kblam.answering.pairs import MOST_PAIRED, Pairs
 from kblam.answering.reader import Reader, by_turns
 from kblam.answering.statements import LONGEST_WHOLE, fact_text
@@ -93,11 +93,10 @@ def test_what_is_only_described_is_read_beside_the_descriptions_that_say_so(
     reader = Reader(adapter, KnowledgeBase.from_triples(facts, encoder).snapshot(), encoder, scan)
     asked = "Where can I try things with pretend cards?"
     assert (reader.latents.index is not None) == (scan == "ann")
-    (first, *_), *rest = reader.telling([asked])
+    (first, *_), *rest = reader.telling(reader.encode([asked]))
     assert facts[first] is told and not rest
     rows, _ = reader.read([asked]).bonuses[0]
     assert len(facts) - 1 in rows and len(rows) == MOST_PAIRED
-    assert reader.telling([]) == []
 
 
 def test_rows_of_two_kinds_take_turns() -> None:
@@ -238,8 +237,32 @@ def test_weights_that_lack_more_than_that_do_not_fit(adapter: Adapter, tmp_path:
 
 
 def test_each_way_of_calling_a_thing_weighs_for_itself() -> None:
-    evidence = torch.tensor([[0.0, named, 0.0] for named in (0.0, 0.9, 1.0)])
-    weight, bias = torch.tensor([[0.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, -1.0, 0.0]]), torch.tensor([0.5, 0.0, 3.0])
-    assert way_called(evidence).tolist() == [0, 1, 2]
-    expected = torch.sigmoid(torch.tensor([0.5, 1.8, 2.0]))
-    torch.testing.assert_close(chances(evidence, weight, bias), expected)
+    evidence = torch.tensor([[0.0, named, 0.0] for named in (0.0, 0.9, 1.0, 0.0, 0.9, 1.0)])
+    described = torch.tensor([False] * 3 + [True] * 3)
+    weight = torch.tensor([[0.0, counts, 0.0] for counts in (0.0, 2.0, -1.0, 5.0, 1.0)])
+    bias = torch.tensor([0.5, 0.0, 3.0, -1.0, 1.0])
+    assert way_called(evidence, described).tolist() == [0, 1, 2, 3, 4, 4]
+    expected = torch.sigmoid(torch.tensor([0.5, 1.8, 2.0, -1.0, 1.9, 2.0]))
+    torch.testing.assert_close(chances(evidence, described, weight, bias), expected)
+
+
+def test_adapters_that_knew_of_no_descriptions_weigh_them_as_other_rows(adapter: Adapter, tmp_path: Path) -> None:
+    assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
+    weight, bias = torch.randn(3, len(adapter.evidence)), torch.tensor([1.0, 2.0, 3.0])
+    adapter.refusal_weight, adapter.refusal_bias = weight, bias
+    adapter.save(tmp_path / "adapter")
+    again = Adapter.load(tmp_path / "adapter")
+    assert again.refusal_weight is not None and again.refusal_bias is not None
+    assert torch.equal(again.refusal_weight, weight[[0, 1, 2, 0, 2]]) and again.refusal_bias.tolist() == [1, 2, 3, 1, 3]
+
+
+def test_descriptions_and_texts_as_long_as_one_are_known(adapter: Adapter) -> None:
+    facts = [
+        Triple("AI", "Description", "short"),
+        Triple("AI", "size", "12 m"),
+        Triple("AI", "policy", "word " * 30),
+        Triple("AI", "rules", "人" * 41),
+    ]
+    reader, _ = reading(adapter, lambda asked, fact: 0.0, facts)
+    assert described(reader, [0, 1, 2, 3]).tolist() == [True, False, True, True]
+    assert described(reader, []).dtype == torch.bool

@@ -23,12 +23,14 @@ from kblam.knowledge.sentence_model import Updates
 from kblam.models.adapter import Adapter
 from kblam.models.shipped import SHIPPED
 from kblam.models.tensor_files import read_cross_weights
+from kblam.naming.names import is_description
 from kblam.synthesis.facts import make_facts, split_properties
 from kblam.synthesis.making import Recipe, add_questions, with_aliases
 from kblam.synthesis.properties import Property
 from kblam.synthesis.questions import Question
 from kblam.training.prior import calibrate_refusal
 from kblam.training.questions import Exam, make_exam
+from kblam.training.worlds import World
 
 RUNS = Path(__file__).parent / "runs"
 
@@ -48,6 +50,8 @@ to the cross-encoder with 4."""
 WORLD_WEIGHT = 0.1
 """Of a question about a world in the calibration of refusal: with more, fewer of them are refused wrongly, and more of the synthetic
 ones."""
+GLOSSARY_WEIGHT = 0.5
+"""Of one about a glossary: descriptions are weighed for themselves, and few others are about any."""
 
 
 def joined_adapter() -> Adapter:
@@ -138,16 +142,25 @@ def calibration_exams() -> list[Exam]:
 
 
 def world_exams() -> list[Exam]:
-    """Questions about a third of the worlds that are kept for this."""
-    exams = []
-    for world in worlds("calibration")[::3]:
-        asked = [
-            Question(each.text, "", () if each.row is None else (world.facts[each.row].identity,), "world")
-            for each in world.questions
-        ]
-        answerable = tuple(each.row is not None for each in world.questions)
-        exams.append(Exam(tuple(world.facts), tuple(asked), answerable, WORLD_WEIGHT))
-    return exams
+    """Questions about a third of the worlds that are kept for this, as they are and told in descriptions, and about all glossaries."""
+    kept = worlds("calibration")
+    glossaries = [world for world in kept if any(is_description(fact.property) for fact in world.facts[:2])]
+    others = [world for world in kept if world not in glossaries][::3]
+    draw = random.Random(51)
+    return [
+        *(_exam(world, WORLD_WEIGHT) for world in others),
+        *(_exam(world.described(draw), WORLD_WEIGHT) for world in others[::2]),
+        *(_exam(world, GLOSSARY_WEIGHT) for world in glossaries),
+    ]
+
+
+def _exam(world: World, weight: float) -> Exam:
+    """All questions about a world."""
+    asked = [
+        Question(each.text, "", () if each.row is None else (world.facts[each.row].identity,), "world")
+        for each in world.questions
+    ]
+    return Exam(tuple(world.facts), tuple(asked), tuple(each.row is not None for each in world.questions), weight)
 
 
 def small_exams(count: int = 20) -> list[Exam]:

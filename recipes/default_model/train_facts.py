@@ -57,7 +57,7 @@ def compared(world: World, adapter: Adapter) -> World:
 def _alike(reader: Reader, questions: Sequence[str]) -> list[list[int]]:
     scores = reader.adapter.prior_scores(reader.encode(questions, reader.question_encoder), reader.latents)
     best = scores.topk(min(ALIKE, scores.shape[1])).indices.tolist()
-    return [by_turns(*both)[:ALIKE] for both in zip(best, reader.telling(questions), strict=True)]
+    return [by_turns(*both)[:ALIKE] for both in zip(best, reader.telling(reader.encode(questions)), strict=True)]
 
 
 def main() -> None:

@@ -13,12 +13,14 @@ from torch import Tensor
 from kblam.answering.reader import Reader, Reading, masked
 from kblam.models.refusal import BESIDE, NAMED, chances
 from kblam.naming.foreign_words import foreign_words
-from kblam.naming.names import asked_property
+from kblam.naming.names import asked_property, is_description
 
-__all__ = ["confidence", "evidence"]
+__all__ = ["confidence", "described", "evidence"]
 
 LONELY = 0.3
 """Masked lead of the only row of an entity, as a cosine: about that of a right row."""
+LONG = 120
+"""Bytes of a value that tells more than one thing: twenty words, or forty characters of Chinese or Japanese."""
 CERTAIN = 0.95
 """Least confidence in a row whose entity and property the question names."""
 
@@ -61,7 +63,7 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
     if adapter.refusal_weight is None or adapter.refusal_bias is None:
         return torch.ones(len(rows))
     found = evidence(reader, reading, rows)
-    chance = chances(found, adapter.refusal_weight, adapter.refusal_bias)
+    chance = chances(found, described(reader, rows).to(found.device), adapter.refusal_weight, adapter.refusal_bias)
     # A question that names both the entity and the property asks for that very row, in whatever language; a name that is
     # not written quite like that, or goes on, is left to what reads the fact whole.
     named = found[:, adapter.evidence.index(NAMED)]
@@ -69,6 +71,13 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
         named = named.floor() * (found[:, adapter.evidence.index(BESIDE)] == 0)
     named = named * found[:, adapter.evidence.index("property named")]
     return torch.maximum(chance, CERTAIN * named).cpu()
+
+
+def described(reader: Reader, rows: Sequence[int]) -> Tensor:
+    """Whether each row is a description of its thing, or as long as one, (n,): it answers much that its property does not say."""
+    triples = [reader.snapshot.triples[row] for row in rows]
+    told = [is_description(fact.property) or len(fact.value.encode()) > LONG for fact in triples]
+    return torch.tensor(told, dtype=torch.bool)
 
 
 def _nameless_evidence(

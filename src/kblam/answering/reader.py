@@ -6,7 +6,7 @@ Shapes: n questions, M knowledge rows, D embedding width, E width of what compar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -122,14 +122,7 @@ class Reader:
         resembling = dict(zip(unnamed, self._resembling(embedding[unnamed]), strict=True))
         for index, rows in resembling.items():
             mentions[index] = self._misspelt(questions[index], rows) or self._partial(questions[index])
-        likely = [
-            self._likely_first(question, sorted({row for each in found for row in each.rows}))
-            for question, found in zip(embedding, mentions, strict=True)
-        ]
-        if self._reads_whole:
-            meant = [index for index in unnamed if not mentions[index]]
-            for index, told in zip(meant, self.telling([questions[index] for index in meant]), strict=True):
-                likely[index] = by_turns(resembling[index], told)[:MOST_PAIRED]
+        likely = self._likely(questions, embedding, mentions, resembling)
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
         plain = tuple(
@@ -137,6 +130,27 @@ class Reader:
         )
         reading = Reading(tuple(questions), embedding, vectors, nameless, plain, tuple(mentions), (), len(self.latents))
         return replace(reading, bonuses=self._bonuses(reading, likely))
+
+    def _likely(
+        self,
+        questions: Sequence[str],
+        embedding: Tensor,
+        mentions: Sequence[tuple[Mention, ...]],
+        resembling: Mapping[int, list[int]],
+    ) -> list[list[int]]:
+        """The rows of each question that may answer it: those about what it names; if it names nothing, and facts are read whole,
+        those that it resembles, and those whose values do, by turns."""
+        likely = [
+            self._likely_first(question, sorted({row for each in found for row in each.rows}))
+            for question, found in zip(embedding, mentions, strict=True)
+        ]
+        unnamed = [index for index, rows in resembling.items() if rows and not mentions[index]]
+        if unnamed and self._reads_whole:
+            same = self.question_encoder is self.encoder
+            vectors = embedding[unnamed] if same else self.encode([questions[index] for index in unnamed])
+            for index, told in zip(unnamed, self.telling(vectors), strict=True):
+                likely[index] = by_turns(resembling[index], told)[:MOST_PAIRED]
+        return likely
 
     def _mentions(self, question: str) -> list[Mention]:
         """The names that a question holds, the words of some of them apart."""
@@ -157,14 +171,12 @@ class Reader:
             for score, rows in zip(scores, _best(scores, RESEMBLING), strict=True)
         ]
 
-    def telling(self, questions: Sequence[str]) -> list[list[int]]:
-        """The rows whose values resemble questions most, the most first, MOST_PAIRED of each; none without texts.
+    def telling(self, questions: Tensor) -> list[list[int]]:
+        """The rows whose values resemble questions (n, D) most, embedded as values are, the most first, MOST_PAIRED of each.
 
         Values that describe things say in other words what a question describes; the prior only knows which property it asks for.
         """
-        if not questions or not self.snapshot.has_texts or len(self.latents) == 0:
-            return [[]] * len(questions)
-        vectors = torch.nn.functional.normalize(self.encode(questions), dim=-1)
+        vectors = torch.nn.functional.normalize(questions, dim=-1)
         index, count = self.latents.index, len(self.latents)
         if index is None:
             return _best(value_similarities(vectors, self.latents), MOST_PAIRED)

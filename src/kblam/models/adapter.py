@@ -35,7 +35,15 @@ from kblam.models.anatomy import (
     value_projection,
 )
 from kblam.models.low_rank import LowRankQuery
-from kblam.models.refusal import CROSS_EVIDENCE, EVIDENCE, FACT_EVIDENCE, grown, uncalibrated, weighed_again
+from kblam.models.refusal import (
+    CROSS_EVIDENCE,
+    EVIDENCE,
+    FACT_EVIDENCE,
+    for_all_ways,
+    grown,
+    uncalibrated,
+    weighed_again,
+)
 from kblam.models.slots import ValueSlots
 from kblam.models.tensor_files import (
     named_updates,
@@ -56,7 +64,9 @@ MEANING_FILE = "meaning_encoder.safetensors"
 CROSS_FILE = "cross_encoder.safetensors"
 FACT_FILE = "fact_encoder.safetensors"
 _BONUS = (8.0, 16.0, 1.0, 0.0, 0.0)
-_GROWING = frozenset(("name_bonus", "refusal_weight", "refusal_bias"))
+_WAYS = frozenset(("refusal_weight", "refusal_bias"))
+"""What knows fewer ways of calling a thing in older adapters."""
+_GROWING = frozenset(("name_bonus", "refusal_weight"))
 """What has fewer numbers in adapters that were made before there was more to weigh."""
 _tuning = threading.Lock()
 _BLOCK = 1 << 16
@@ -360,8 +370,10 @@ class Adapter(nn.Module):
         adapter = cls(*read_description(directory / CONFIG_FILE))
         tensors = read_tensors(directory / WEIGHTS_FILE)
         expected = {name: tuple(tensor.shape) for name, tensor in adapter.state_dict().items()}
+        for name in _WAYS & tensors.keys() & expected.keys():
+            tensors[name] = for_all_ways(tensors[name], len(expected[name]))
         for name in _GROWING & tensors.keys() & expected.keys():
-            tensors[name] = grown(tensors[name], expected[name], most=1)
+            tensors[name] = grown(tensors[name], expected[name][-1], most=1)
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         if expected != found:
             wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))

@@ -18,6 +18,7 @@ __all__ = [
     "NAMED",
     "WAYS",
     "chances",
+    "for_all_ways",
     "grown",
     "uncalibrated",
     "way_called",
@@ -40,8 +41,13 @@ FACT_EVIDENCE = (
     "words like other names", "numbers like other names", BESIDE,
 )  # fmt: skip
 """Likewise with one that reads whole facts."""
-WAYS = ("by no name", "by a part of its name, or a misspelt one", "by name")
-"""What speaks for a row counts differently where it must show which thing is meant as well."""
+WAYS = (
+    "by no name", "by a part of its name, or a misspelt one", "by name", "of a description, by no name", "of a description, by name",
+)  # fmt: skip
+"""What speaks for a row counts differently where it must show which thing is meant as well, and where the row is a description,
+which answers much that its property does not say."""
+_OLDER_WAYS = (0, 1, 2, 0, 2)
+"""Which of the first three, all that there were, the present ones were."""
 _UNCALIBRATED = 0.5
 """Weight of the row's score as long as nothing is known of the rest."""
 _DOUBT = -6.0
@@ -54,15 +60,17 @@ def uncalibrated(features: int) -> tuple[Tensor, Tensor]:
     return weight, torch.full((len(WAYS),), _DOUBT)
 
 
-def way_called(evidence: Tensor) -> Tensor:
-    """Which of `WAYS` each question calls the thing of its row, (n,), from what speaks for it (n, F)."""
+def way_called(evidence: Tensor, described: Tensor) -> Tensor:
+    """Which of `WAYS` each question calls the thing of its row, (n,), from what speaks for it (n, F); described: whether the row
+    is a description, (n,)."""
     named = evidence[:, EVIDENCE.index(NAMED)]
-    return (named > 0).long() + (named >= 1).long()
+    return torch.where(described, 3 + (named > 0).long(), (named > 0).long() + (named >= 1).long())
 
 
-def chances(evidence: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The probability that each row answers, (n,), from what speaks for it (n, F), weights (W, F) and biases (W,)."""
-    way = way_called(evidence)
+def chances(evidence: Tensor, described: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The probability that each row answers, (n,), from what speaks for it (n, F), whether it is a description (n,), weights
+    (W, F) and biases (W,)."""
+    way = way_called(evidence, described)
     return torch.sigmoid((evidence * weight[way]).sum(-1) + bias[way])
 
 
@@ -72,10 +80,15 @@ def weighed_again(weight: Tensor, known: Sequence[str], now: Sequence[str]) -> T
     return torch.stack([columns.get(name, weight.new_zeros(len(weight))) for name in now], dim=1)
 
 
-def grown(tensor: Tensor, shape: Sequence[int], most: int) -> Tensor:
-    """A tensor of an older adapter in the shape that it has now: the same for every way, 0 for up to so many numbers that it
-    does not have; as it is if it lacks more."""
-    if tensor.dim() < len(shape):
-        tensor = tensor.expand(shape[0], *tensor.shape)
-    missing = shape[-1] - tensor.shape[-1]
+def for_all_ways(tensor: Tensor, dims: int) -> Tensor:
+    """Weights (W, F), dims 2, or biases (W,), dims 1, of an older adapter, which knew fewer ways or none."""
+    if tensor.dim() < dims:
+        return tensor.expand(len(WAYS), *tensor.shape)
+    return tensor[list(_OLDER_WAYS)] if len(tensor) == max(_OLDER_WAYS) + 1 else tensor
+
+
+def grown(tensor: Tensor, width: int, most: int) -> Tensor:
+    """A tensor of an older adapter with 0 for up to so many numbers that its last dimension, of this width now, does not have;
+    as it is if it lacks more."""
+    missing = width - tensor.shape[-1]
     return nn.functional.pad(tensor, (0, missing)) if 0 < missing <= most else tensor

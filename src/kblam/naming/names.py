@@ -24,6 +24,7 @@ __all__ = [
     "asks_for_everything",
     "asks_what_it_is",
     "inside_longer_name",
+    "is_description",
 ]
 
 MOST_TOKENS = 24
@@ -327,7 +328,7 @@ class Names:
     def named_property(self, question: str, row: int) -> bool:
         """True when the question holds the words of the row's property; `What is NAME?` names the description."""
         name, text = _folded(self._triples[row].property), _folded(question)
-        if name in DESCRIPTIONS and any(
+        if is_description(name) and any(
             row in mention.rows and asks_what_it_is(question, mention) for mention in self.mentions(question)
         ):
             return True
@@ -338,6 +339,11 @@ class Names:
                 return True
             at = text.find(name, at + 1)
         return False
+
+
+def is_description(name: str) -> bool:
+    """True for a property that tells what a thing is, whatever it is called."""
+    return _folded(name) in DESCRIPTIONS
 
 
 def asks_what_it_is(question: str, mention: Mention) -> bool:
