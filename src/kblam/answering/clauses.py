@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-from kblam.naming.names import Mention, asks_for_everything
+from kblam.answering.pronouns import asks_by_itself, has_pronoun, named
+from kblam.naming.names import Mention, asks_for_everything, asks_what_it_is, is_description
 
 __all__ = ["about_all", "clauses"]
 
@@ -26,6 +29,11 @@ STRANGER = re.compile(r"\bof (?:the )?[A-Z0-9]|[A-Z]\w*['’]s ")
 COMMA = re.compile(r",\s+")
 """Joins too, when the list that it stands in ends with one of the words above."""
 TRAILING = re.compile(r"[\s?？.。!！]*$")
+SENTENCE = re.compile(r"[?？]\s*(?=\w)")
+LONELY = re.compile(r"^\W*(?:how|when|where|who|whom|what|which|why)\W*$", re.IGNORECASE)
+"""A question word by itself asks for more about the same."""
+PLAIN = re.compile(r"^\W*(?:what|which|who)\b.*\bthe\b", re.IGNORECASE)
+"""What reads best as `What is the area of NAME`."""
 MOST = 4
 """Questions with more parts are read as a whole."""
 MOST_FACTS = 8
@@ -55,11 +63,14 @@ def _joints(question: str, mentions: Sequence[Mention]) -> list[tuple[int, int]]
 def about_all(question: str, mentions: Sequence[Mention], properties: Callable[[int], str]) -> list[str]:
     """`Describe NAME` and its like as one question for each of the entity's facts, MOST_FACTS at most; else nothing.
 
-    properties: the property of a row.
+    `Who is NAME` is one of them where no description says so. properties: the property of a row.
     """
-    if len(mentions) != 1 or not asks_for_everything(question, mentions[0]):
+    if len(mentions) != 1:
         return []
-    mention = mentions[0]
+    (mention,) = mentions
+    told = any(is_description(properties(row)) for row in mention.rows)
+    if not asks_for_everything(question, mention) and (told or not asks_what_it_is(question, mention)):
+        return []
     name = question[mention.start : mention.end]
     form = (
         "{name}的{property}是什么？" if re.search(r"[\u3400-\u9fff]", question) else "What is the {property} of {name}?"
@@ -67,15 +78,28 @@ def about_all(question: str, mentions: Sequence[Mention], properties: Callable[[
     return [form.format(name=name, property=properties(row)) for row in mention.rows[:MOST_FACTS]]
 
 
-def clauses(question: str, mentions: Sequence[Mention]) -> list[str]:
-    """The questions inside a question; the question itself when it is one."""
+def clauses(
+    question: str, mentions: Sequence[Mention], is_property: Callable[[str], bool] = lambda words: True
+) -> list[str]:
+    """The questions inside a question; the question itself when it is one.
+
+    is_property: whether words hold the name of a property here, as `population` in `the capital of Peru and population` does,
+    and `stay there` in `Can I take a dog to Peru and stay there?` does not.
+    """
     if not mentions:
         return [question]
+    sentences = _sentences(question, mentions)
+    if len(sentences) > 1:
+        return [
+            clause for text, found in sentences for clause in (clauses(text, found, is_property) if found else [text])
+        ]
     cuts = _joints(question, mentions)
     edges = [0, *(edge for cut in cuts for edge in cut), len(question)]
     spans = list(zip(edges[::2], edges[1::2], strict=True))
     held = [[mention for mention in mentions if start <= mention.start and mention.end <= end] for start, end in spans]
     if not 1 < len(spans) <= MOST or any(len(found) > 1 for found in held):
+        return [question]
+    if any(_goes_on(question[start:end], start, mentions, is_property) for start, end in spans):
         return [question]
     bodies = [TRAILING.sub("", question[start:end]) for start, end in spans]
     frames = [_frame(question, span, found) for span, found in zip(spans, held, strict=True)]
@@ -83,6 +107,36 @@ def clauses(question: str, mentions: Sequence[Mention]) -> list[str]:
     if not whole:
         return [question]
     return [_completed(index, bodies, frames, whole, question, held) for index in range(len(spans))]
+
+
+def _goes_on(part: str, start: int, mentions: Sequence[Mention], is_property: Callable[[str], bool]) -> bool:
+    """True for a part behind all names that asks for nothing by itself: `when`, `stay there`."""
+    if start < max(mention.end for mention in mentions):
+        return False
+    if LONELY.match(part):
+        return True
+    says = asks_by_itself(part) or has_pronoun(part) or re.search(r"\bthe\b|[\u3040-\u9fff]", part, re.IGNORECASE)
+    return not says and not is_property(part)
+
+
+def _sentences(question: str, mentions: Sequence[Mention]) -> list[tuple[str, list[Mention]]]:
+    """Questions that stand behind each other, with the names in each; those of later ones in place of what stands for them.
+    Nothing where one of them names nothing."""
+    edges = [0, *(match.end() for match in SENTENCE.finditer(question)), len(question)]
+    found: list[tuple[str, list[Mention]]] = []
+    name = ""
+    for start, end in pairwise(edges):
+        held = [mention for mention in mentions if start <= mention.start and mention.end <= end]
+        text = question[start:end].strip()
+        if held:
+            name = question[held[-1].start : held[-1].end]
+            at = question.index(text, start)
+            found.append((text, [replace(each, start=each.start - at, end=each.end - at) for each in held]))
+        elif name and has_pronoun(text):
+            found.append((named(TRAILING.sub("", text), name), []))
+        else:
+            return []
+    return found if len(found) <= MOST else []
 
 
 def _frame(question: str, span: tuple[int, int], found: Sequence[Mention]) -> tuple[str, str] | None:
@@ -113,9 +167,13 @@ def _completed(
     name = question[mention.start : mention.end]
     if held[index]:
         return f"{before}{name}{after}"
+    if asks_by_itself(bodies[index]) and not PLAIN.match(bodies[index]):
+        return named(bodies[index], name)
     stem = LEADING.sub("", re.sub(r"^.*?\b(?=the\s)", "", bodies[index], flags=re.IGNORECASE)).strip()
     if STRANGER.search(stem):
         return f"What is the {stem}"
+    if has_pronoun(stem):
+        return f"What is {named(stem, name)}"
     if re.search(r"[\u3040-\u9fff]", stem + after):
         joiner = "の" if "の" in after else "的"
         return f"{name}{joiner}{re.sub(r'^[的の]', '', stem)}"

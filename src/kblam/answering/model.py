@@ -15,6 +15,7 @@ from kblam.answering.answer import Answer, cited
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import confidence
 from kblam.answering.prompts import REFUSAL, check_question
+from kblam.answering.quotes import quotes
 from kblam.answering.reader import Reader, Reading, follow
 from kblam.answering.speech import Choice, Speech
 from kblam.answering.vectors import Scan
@@ -353,19 +354,21 @@ class KBLaM:
         self, question: str, choices: list[Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
     ) -> Answer:
         checked = [
-            self._checked(choice, text, snapshot, grounding)
+            REFUSAL if text is None else self._checked(choice, text, snapshot, grounding)
             for choice, text in zip(choices, texts, strict=True)
-            if text is not None
         ]
-        said = list(dict.fromkeys(checked))
-        refused = not said or said == [REFUSAL]
+        refused = all(text == REFUSAL for text in checked)
+        said = [
+            f"{REFUSAL.rstrip('.')}: {choice.clause}" if text == REFUSAL else text
+            for choice, text in zip(choices, checked, strict=True)
+        ]
         answering = [choice for choice in choices if choice.rows] or choices
         weights = torch.stack([choice.weights for choice in answering]).mean(0)
         return Answer(
             question=question,
-            text=REFUSAL if refused else "\n".join(text for text in said if text != REFUSAL),
+            text=REFUSAL if refused else "\n".join(dict.fromkeys(said)),
             refused=refused,
-            corrected=checked != [text for text in texts if text is not None],
+            corrected=any(text not in (None, ours) for text, ours in zip(texts, checked, strict=True)),
             citations=cited(weights[:-1], [choice.rows[0] for choice in answering if choice.rows], snapshot.triples),
             confidence=1 - float(weights[-1]),
             grounding=grounding,
@@ -376,6 +379,6 @@ class KBLaM:
 
     def _checked(self, choice: Choice, text: str, snapshot: Snapshot, grounding: str) -> str:
         """The model's words, or the value they should have held (see `AdapterConfig.check_quotes`)."""
-        value = snapshot.triples[choice.rows[0]].value
+        fact = snapshot.triples[choice.rows[0]]
         trusted = not self._checks or grounding != "quote" or not snapshot.has_texts
-        return text if trusted or value in text else value
+        return text if trusted or quotes(text, fact) else fact.value

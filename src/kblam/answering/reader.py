@@ -111,7 +111,7 @@ class Reader:
         """The questions inside a question: one for each fact that it asks for."""
         mentions = self._mentions(question)
         everything = about_all(question, mentions, lambda row: self.snapshot.triples[row].property)
-        return everything or clauses(question, mentions)
+        return everything or clauses(question, mentions, self.names.names_a_property)
 
     @torch.no_grad()
     def read(self, questions: Sequence[str]) -> Reading:
