@@ -41,31 +41,36 @@ def test_changes_are_said_with_their_version(facts: Path, capsys: pytest.Capture
         (("set", facts, "Mongolia", "capital", "Ulaanbaatar"), "replaced, version 2\n"),
         (("set", facts, "Mongolia", "capital", "Ulaanbaatar"), "unchanged, version 2\n"),
         (("set", facts, "Mongolia", "currency", "tögrög"), "added, version 3\n"),
-        (("list", facts), "Mongolia · capital: Ulaanbaatar\nMongolia · currency: tögrög\n"),
+        (("list", facts), "Mongolia (蒙古) · capital: Ulaanbaatar\nMongolia · currency: tögrög\n"),
         (("list", facts, "--version", 1), "Mongolia (蒙古) · capital: Urga\n"),
-        (("list", facts, "--count", 1), "Mongolia · capital: Ulaanbaatar\n(1 of 2 facts: more with --first 1)\n"),
+        (
+            ("list", facts, "--count", 1),
+            "Mongolia (蒙古) · capital: Ulaanbaatar\n(1 of 2 facts: more with --first 1)\n",
+        ),
         (("search", facts, "TÖGRÖG"), "Mongolia · currency: tögrög\n"),
         (
             ("history", facts, "Mongolia", "capital"),
-            "versions 1 to 1: Mongolia (蒙古) · capital: Urga\nversions 2 to now: Mongolia · capital: Ulaanbaatar\n",
+            "versions 1 to 1: Mongolia (蒙古) · capital: Urga\nversions 2 to now: Mongolia (蒙古) · capital: Ulaanbaatar\n",
         ),
         (
             ("diff", facts, 1),
-            "+ Mongolia · currency: tögrög\n- Mongolia (蒙古) · capital: Urga\n+ Mongolia · capital: Ulaanbaatar\n",
+            "+ Mongolia · currency: tögrög\n- Mongolia (蒙古) · capital: Urga\n+ Mongolia (蒙古) · capital: Ulaanbaatar\n",
         ),
-        (("remove", facts, "Mongolia", "currency"), "1 fact removed, version 4\n"),
+        (("set", facts, "Mongolia", "currency", "tögrög", "--alias", "Mongol Uls"), "replaced, version 4\n"),
+        (("search", facts, "TÖGRÖG"), "Mongolia (Mongol Uls) · currency: tögrög\n"),
+        (("remove", facts, "Mongolia", "currency"), "1 fact removed, version 5\n"),
         (
             ("rollback", facts, 3),
-            "1 added, 0 replaced, 0 removed, version 5, which holds what version 3 did\n",
+            "1 added, 0 replaced, 0 removed, version 6, which holds what version 3 did\n",
         ),
-        (("remove", facts, "Mongolia"), "2 facts removed, version 6\n"),
+        (("remove", facts, "Mongolia"), "2 facts removed, version 7\n"),
         (("list", facts), ""),
     ]
     for arguments, expected in steps:
         said = Said(capsys, *arguments)
         assert (said.code, said.out, said.err) == (0, expected, ""), arguments
     lines = Said(capsys, "history", facts, "--count", 2).out.splitlines()
-    assert [line.split()[0] for line in lines] == ["6", "5"] and lines[1].endswith("to version 3")
+    assert [line.split()[0] for line in lines] == ["7", "6"] and lines[1].endswith("to version 3")
 
 
 def test_json_is_an_object_a_line(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,3 +175,52 @@ def test_rows_can_be_chosen_again_while_the_model_speaks(model: KBLaM, knowledge
         assert [answer.text for answer in model.ask(questions, grounding="tokens", every=every)] == wanted
     with pytest.raises(InputError, match="every 'word' is unknown"):
         model.ask(questions, every="word")  # type: ignore[call-overload]
+
+
+RUNS_TOGETHER = [
+    Triple("pump P-100", "range", "-10 to 40 C"),
+    Triple("printer 4", "location", "floor 4"),
+    Triple("LX-200 lens", "price", "1250 EUR"),
+    Triple("LX-200 lens", "warranty period", "36 months"),
+    Triple("travel policy", "text", " ".join(f"rule{number}" for number in range(2000))),
+    Triple("travel policy", "owner", "Mia Torres"),
+]
+
+
+@pytest.fixture(scope="module")
+def lenses() -> KBLaM:
+    model = KBLaM.from_pretrained("default")
+    return model.attach(KnowledgeBase.from_triples(RUNS_TOGETHER, "all-MiniLM-L6-v2"))
+
+
+@pytest.mark.parametrize(("name", "fact"), [("pump P-100", RUNS_TOGETHER[0]), ("printer 4", RUNS_TOGETHER[1])])
+def test_a_name_that_ends_as_the_value_begins_does_not_run_into_it(lenses: KBLaM, name: str, fact: Triple) -> None:
+    answer = lenses.ask(f"What is the {fact.property} of {name}?")
+    assert answer.text in (fact.value, f"The {fact.property} of {name} is {fact.value}")
+
+
+def test_each_part_of_a_question_is_answered_or_named(lenses: KBLaM) -> None:
+    both = lenses.ask("What is the price of the LX-200 lens and how long is its warranty?")
+    first, second = both.text.split("\n")
+    assert "1250 EUR" in first and "36 months" in second and "price" not in second
+    half = lenses.ask("What is the price of the LX-400 lens and the price of the LX-200 lens?")
+    assert not half.refused and "1250 EUR" in half.text
+    assert half.text.startswith("Not in the knowledge base: What is the price of the LX-400 lens\n")
+    assert lenses.ask("What is the price of the LX-400 lens and the price of the LX-500 lens?").text == REFUSAL
+
+
+def test_a_value_longer_than_the_model_reads_is_given_as_it_is_stored(lenses: KBLaM) -> None:
+    pieces: list[str] = []
+    assert lenses.ask("What is the text of the travel policy?", on_text=pieces.append).text == RUNS_TOGETHER[4].value
+    assert "".join(pieces) == RUNS_TOGETHER[4].value
+    everything = lenses.ask("What do you know about the travel policy?").text
+    assert RUNS_TOGETHER[4].value in everything and "Mia Torres" in everything
+
+
+def test_no_question_has_no_answer(lenses: KBLaM) -> None:
+    assert lenses.ask([]) == []
+    for nothing in (None, "half \ud800"):
+        with pytest.raises(InputError, match="the question"):
+            lenses.ask(nothing)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"'kb.csv' is no knowledge base"):
+        lenses.attach("kb.csv")  # type: ignore[arg-type]

@@ -112,7 +112,10 @@ def test_importing(api: httpx.Client) -> None:
     done = upload(csv, "text/csv").json()
     assert (done["added"], done["replaced"], done["version"]) == (1, 1, 2) and "Karakorum" in said(api)
     lines = '{"entity": "a", "description": "b"}\n{"entity": "", "description": "c"}'
-    refused = upload(lines, "application/jsonl").json()
+    assert upload(lines, "application/jsonl", params={"dry_run": True}).status_code == 200
+    answer = upload(lines, "application/jsonl")
+    assert answer.status_code == 422
+    refused = answer.json()
     assert refused["rejected"][0]["row"] == 2 and refused["added"] == 0 and refused["version"] == 2
     broken = upload("{", "application/json")
     assert broken.status_code == 400 and "/tmp" not in broken.text and "the file" in broken.text

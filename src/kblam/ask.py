@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kblam import Answer, KBLaM
@@ -28,6 +28,24 @@ LEAST_WEIGHT = 0.005
 """Facts with a smaller share of the attention are not printed."""
 
 
+class Once(argparse.Action):
+    """An option of which two would contradict each other."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the value; end the command when there is one already."""
+        if getattr(namespace, self.dest) is not None:
+            parser.error(
+                f"{option_string} is given twice: bring both together in a store, `kblam kb import DIR {values}`, or serve them with kblam serve"
+            )
+        setattr(namespace, self.dest, values)
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what every command that asks questions takes."""
     parser.add_argument(
@@ -37,7 +55,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="default or default-large (which ship), a directory that integrate wrote, or a Hugging Face folder or hub name",
     )
     parser.add_argument(
-        "--kb", metavar="FILE", help="facts (a file or a store) to answer from, beside those that the model has"
+        "--kb",
+        metavar="FILE",
+        action=Once,
+        help="facts (a file or a store) to answer from, beside those that the model has",
     )
     parser.add_argument(
         "--grounding",

@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _grade(options: argparse.Namespace) -> None:
     from kblam import KBLaM
+    from kblam.evaluation.rivals import load_bm25
     from kblam.evaluation.suite import evaluate
     from kblam.evaluation.table import table
     from kblam.knowledge import DEFAULT_ENCODER
@@ -75,6 +76,7 @@ def _grade(options: argparse.Namespace) -> None:
     output = None if options.output is None else Path(options.output).absolute()
     if output is not None:
         check_replaceable(output)
+    load_bm25()
     train, validation = find_dataset(options.dataset)
     entries = read_dataset(validation or train, options.questions_file, options.facts)
     model = KBLaM.from_pretrained(options.model)

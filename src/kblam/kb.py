@@ -63,7 +63,7 @@ def _add_changes(command: Callable[..., Any]) -> None:
     create.add_argument("--encoder", metavar="NAME", help="what makes its vectors (all-MiniLM-L6-v2)")
     for name, run, what in (
         ("add", _add, "add a fact; one that is already there is refused"),
-        ("set", _set, "add a fact, or replace its value"),
+        ("set", _set, "add a fact, or replace its value; aliases and id stay unless given"),
     ):
         change = command(name, run, what, 'facts Mongolia capital Ulaanbaatar --alias "Mongol Uls"')
         for part in ("entity", "property", "value"):
@@ -97,19 +97,26 @@ def _add_views(command: Callable[..., Any]) -> None:
     search.add_argument("words", metavar="WORD", nargs="+")
     for view in (listing, search):
         view.add_argument(
-            "--first", type=int, default=0, metavar="N", help="how many to leave out at the beginning (0)"
+            "--first", type=_count, default=0, metavar="N", help="how many to leave out at the beginning (0)"
         )
     history = command("history", _history, "show the versions, or all that was said of an entity", "facts Mongolia")
     history.add_argument("entity", metavar="ENTITY", nargs="?")
     history.add_argument("property", metavar="PROPERTY", nargs="?")
     for view in (listing, search, history):
-        view.add_argument("--count", type=int, default=PAGE, metavar="N", help=f"how many to show ({PAGE})")
+        view.add_argument("--count", type=_count, default=PAGE, metavar="N", help=f"how many to show ({PAGE})")
     diff = command("diff", _diff, "show what changed between two versions", "facts 3 5")
     diff.add_argument("old", metavar="OLD", type=int)
     diff.add_argument("new", metavar="NEW", type=int, nargs="?", help="the present one unless given")
     check = command("check", _check, "read everything, and say what is wrong or contradicts itself", "facts")
     for view in (listing, search, history, diff, check):
         view.add_argument("--json", action="store_true", help="print JSON, an object a line")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 def _add_version(parser: Any) -> None:
@@ -150,7 +157,8 @@ def _add(options: argparse.Namespace) -> None:
 def _set(options: argparse.Namespace) -> None:
     fact = _fact(options)
     with _open(options) as store:
-        change = store.set(fact)
+        held = store.get(*fact.identity)
+        change = store.set(fact.with_names_of(held, aliases=not options.alias, id=options.id is None))
         what = "added" if change.added else "replaced" if change.replaced else "unchanged"
         print(f"{what}, version {store.version}")
 
@@ -227,13 +235,18 @@ def _list(options: argparse.Namespace) -> None:
             held = store.facts_as_of(options.version)
             facts, total = held[options.first : options.first + options.count], len(held)
         _print_facts(facts, options.json)
-        if not options.json and total > options.first + len(facts):
+        if not facts and total:
+            print(f"(there are {_facts(total)}, and none of them behind the first {options.first:,})", file=sys.stderr)
+        elif not options.json and total > options.first + len(facts):
             print(f"({len(facts):,} of {total:,} facts: more with --first {options.first + options.count})")
 
 
 def _search(options: argparse.Namespace) -> None:
     with _open(options) as store:
-        _print_facts(store.search(" ".join(options.words), options.first, options.count), options.json)
+        facts = store.search(" ".join(options.words), options.first, options.count)
+        _print_facts(facts, options.json)
+        if not facts:
+            print(f"(no fact holds {' and '.join(options.words)})", file=sys.stderr)
 
 
 def _history(options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Literal, get_args, overload
@@ -91,6 +91,10 @@ class KBLaM:
         With an adapter of the original, calls of `model.base` attend to the rows there are now as well.
         Raises EncoderError when the adapter reads another encoder's vectors.
         """
+        if not isinstance(knowledge, KnowledgeBase):
+            raise InputError(
+                f"{knowledge!r} is no knowledge base: attach KnowledgeBase.from_file(...) or KnowledgeBase.open(...)"
+            )
         if self.adapter is not None and knowledge.encoder_name not in (None, self.adapter.config.encoder):
             raise EncoderError(
                 f"the knowledge was encoded by {knowledge.encoder_name} but the adapter of {self.name} reads {self.adapter.config.encoder}: "
@@ -163,7 +167,7 @@ class KBLaM:
         every: with `tokens`, the rows attended to are chosen for the question, or again for each `sentence` or `token`.
         Raises InputError for an empty question or one too long for the model.
         """
-        asked = [questions] if isinstance(questions, str) else list(questions)
+        asked = list(questions) if isinstance(questions, Iterable) and not isinstance(questions, str) else [questions]
         if grounding not in ("quote", "tokens"):
             raise InputError(f"grounding {grounding!r} is unknown: choose quote or tokens")
         if every not in ("question", "sentence", "token"):
@@ -175,6 +179,8 @@ class KBLaM:
             )
         for question in asked:
             check_question(question)
+        if not asked:
+            return []
         reader = self.reader(version)
         generation = generation or Generation(listeners=[on_text] if on_text and len(asked) == 1 else ())
         answers = self._answer_all(reader, asked, grounding, generation, every)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ def check_question(question: object) -> None:
     """Raise InputError for a question that is empty or too long."""
     if not isinstance(question, str) or not question.strip():
         raise InputError('the question is empty: ask something, for example "What is the capital of Mongolia?"')
+    if re.search("[\ud800-\udfff]", question):
+        raise InputError("the question holds half a surrogate pair, which is no character: send it as UTF-8")
     if len(question) > MOST_CHARACTERS:
         raise InputError(
             f"the question has {len(question):,} characters, {MOST_CHARACTERS:,} are allowed: ask a shorter question"

@@ -17,7 +17,7 @@ from kblam.answering.prompts import chat_prompt, quoting_prompt
 from kblam.answering.reader import Reader
 from kblam.answering.vectors import read_rows
 from kblam.errors import InputError, ModelError
-from kblam.knowledge import Snapshot
+from kblam.knowledge import Snapshot, Triple
 from kblam.models.active import ActiveKnowledge, Every
 from kblam.models.adapter import Adapter
 from kblam.models.inject import Injection
@@ -75,7 +75,7 @@ class Speech:
             [chat_prompt(self.tokenizer, prompt) for prompt in prompts],
             return_tensors="pt", padding=True, padding_side="left", add_special_tokens=not bare,
         )  # fmt: skip
-        length, most = inputs["input_ids"].shape[1], getattr(self.base.config, "max_position_embeddings", None)
+        length, most = inputs["input_ids"].shape[1], self._most
         if most is not None and length + SPARE_TOKENS > most:
             raise InputError(
                 f"the question and its facts have {length:,} tokens but {self.name} reads {most:,}: ask a shorter question"
@@ -91,7 +91,8 @@ class Speech:
         owners: Sequence[int],
         every: Every = "question",
     ) -> list[str]:
-        """The model's words for each clause; when quoting it reads the facts' text, else it has their vectors only.
+        """The model's words for each clause; when quoting it reads the facts' text, else it has their vectors only. Of a fact that
+        is too long for it to read and say, the value as it is stored.
 
         owners: the question that each clause is of. every: how often rows are chosen, when not quoting.
         """
@@ -103,9 +104,37 @@ class Speech:
             quoting_prompt(choice.clause, shown) if quoting else choice.clause
             for choice, shown in zip(choices, facts, strict=True)
         ]
-        longest = max(self.count(fact.value) for shown in facts for fact in shown) if quoting else TOKENS_WITHOUT_TEXT
-        with nullcontext() if quoting else self._attending(reader, choices, every):
-            return self.write(prompts, generation, owners, longest)
+        if not quoting:
+            with self._attending(reader, choices, every):
+                return self.write(prompts, generation, owners)
+        said = [shown[0].value for shown in facts]
+        spoken = [
+            at for at, shown in enumerate(facts) if self._fits(prompts[at], shown, said[at], generation, owners[at])
+        ]
+        if spoken:
+            longest = max(self.count(fact.value) for at in spoken for fact in facts[at])
+            words = self.write([prompts[at] for at in spoken], generation, [owners[at] for at in spoken], longest)
+            for at, text in zip(spoken, words, strict=True):
+                said[at] = text
+        return said
+
+    def _fits(self, prompt: str, shown: Sequence[Triple], value: str, generation: Generation, owner: int) -> bool:
+        """Whether the model can read a prompt and say the values in it once more; else whoever listens hears the value."""
+        most = self._most
+        if (
+            most is None
+            or self.count(prompt) + sum(self.count(fact.value) for fact in shown) + 2 * SPARE_TOKENS <= most
+        ):
+            return True
+        if (listener := generation.listener(owner)) is not None:
+            listener(value)
+        return False
+
+    @property
+    def _most(self) -> int | None:
+        """Tokens that the model reads and says; None where it does not tell."""
+        most: int | None = getattr(self.base.config, "max_position_embeddings", None)
+        return most
 
     def write(
         self,
@@ -121,7 +150,7 @@ class Speech:
 
     def count(self, text: str) -> int:
         """How many tokens a text has."""
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def cut(self, text: str, tokens: int) -> str:
         """The text's beginning, this many tokens of it."""

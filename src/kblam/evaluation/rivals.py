@@ -61,12 +61,17 @@ def _dense(base: KnowledgeBase, asked: NDArray[np.float32]) -> Scores:
     return lambda part: asked[part.start : part.stop] @ keys
 
 
-def _bm25(base: KnowledgeBase, questions: Sequence[str]) -> Scores:
+def load_bm25() -> Any:
+    """The class of BM25 indices; raises InputError without bm25s (the extra `evaluation`)."""
     try:
         from bm25s import BM25
     except ImportError as error:
         raise InputError(f"BM25 needs bm25s: run {pip_install('evaluation')}") from error
-    index = BM25()
+    return BM25
+
+
+def _bm25(base: KnowledgeBase, questions: Sequence[str]) -> Scores:
+    index = load_bm25()()
     index.index([_words(f"{fact.key_text} {fact.value}") for fact in base], show_progress=False)
     return lambda part: np.stack([index.get_scores(_words(questions[at])) for at in part])
 

@@ -37,6 +37,7 @@ FACT_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 """Files of facts without vectors."""
 
 _NAMED_PROBLEMS = 5
+_COLUMNS = (("entity", "description"), ("entity", "property", "value"), ("name", "description_type", "description"))
 _SPACE = re.compile(r"[ \t\r\n]*")
 _log = logging.getLogger("kblam")
 
@@ -251,7 +252,7 @@ def _aliases(aliases: object, lists: bool) -> tuple[str, ...]:
 def _id(value: object) -> str | None:
     if value is None or value == "":
         return None
-    # Identifiers are often numbers in JSON; nothing is lost by writing them as text.
+    # In Parquet identifiers are often numbers; nothing is lost by writing them as text.
     return checked_text(str(value) if type(value) is int else value, "id")
 
 
@@ -266,14 +267,13 @@ def _json_rows(text: str, path: Path) -> Iterator[Row]:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise KnowledgeError(f"{path} is not valid JSON at {where}: {error.msg[:1].lower() + error.msg[1:]}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
-        what = "brackets are nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
-        raise KnowledgeError(f"{path} is not usable JSON after line {line}: {what}") from None
+    except RecursionError:
+        raise KnowledgeError(f"{path} is not usable JSON after line {line}: brackets are nested too deep") from None
 
 
 def _json_values(text: str) -> Iterator[tuple[int, object]]:
-    """Yield (position, value) for each value at the top and each element of an array there."""
-    decode = json.JSONDecoder().raw_decode
+    """Yield (position, value) for each value at the top and each element of an array there; numbers as they are written."""
+    decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
     position = _skip(text, 0)
     while position < len(text):
         if text[position] != "[":
@@ -302,10 +302,10 @@ def _skip(text: str, position: int) -> int:
 
 def _csv_rows(text: str, path: Path) -> Iterator[Row]:
     """Yield each row as a dictionary; rows without any text are skipped."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_delimiter(text))
     number, line = 0, 1
     try:
-        header = [name.strip() for name in next(cells for cells in reader if cells)]
+        header = _header(reader)
         _check_header(header, path)
         line = reader.line_num + 1
         for cells in reader:
@@ -315,6 +315,27 @@ def _csv_rows(text: str, path: Path) -> Iterator[Row]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise KnowledgeError(f"{path} is not valid CSV in the row that starts on line {line}: {error}") from None
+
+
+def _delimiter(text: str) -> str:
+    """What stands between the cells: a comma, unless a semicolon or a tab makes columns of facts of the first line."""
+    for delimiter in ",;\t":
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        try:
+            if _holds_facts(_header(reader)):
+                return delimiter
+        except csv.Error:
+            continue
+    return ","
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    """The names of the columns, in lower case."""
+    return [name.strip().lower() for name in next(cells for cells in reader if cells)]
+
+
+def _holds_facts(header: list[str]) -> bool:
+    return any(set(names) <= set(header) for names in _COLUMNS)
 
 
 def _csv_row(header: list[str], cells: list[str]) -> object:
@@ -327,9 +348,9 @@ def _check_header(header: list[str], path: Path) -> None:
     twice = next((name for row, name in enumerate(header) if name and name in header[:row]), None)
     if twice is not None:
         raise KnowledgeError(f"{path} names the column {twice!r} twice in its header on line 1")
-    needed = [("entity", "description"), ("entity", "property", "value"), ("name", "description_type", "description")]
-    if not any(set(names) <= set(header) for names in needed):
+    if not _holds_facts(header):
         raise KnowledgeError(
             f"{path} starts with {','.join(header)[:200]!r}: "
-            "its first line must name the columns entity,description or entity,property,value"
+            "its first line must name the columns entity,description or entity,property,value, "
+            "with commas, semicolons or tabs between them"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kblam.errors import KnowledgeError
 
@@ -77,6 +77,12 @@ class Triple:
     def value_text(self) -> str:
         """The text whose embedding is the fact's value."""
         return self.value
+
+    def with_names_of(self, held: Triple | None, aliases: bool, id: bool) -> Triple:
+        """Return the fact with the aliases, the id or both of the one that is held, if one is."""
+        if held is None:
+            return self
+        return replace(self, aliases=held.aliases if aliases else self.aliases, id=held.id if id else self.id)
 
 
 def trusted_triple(entity: str, attribute: str, value: str, aliases: tuple[str, ...], id: str | None) -> Triple:

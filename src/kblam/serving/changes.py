@@ -112,11 +112,13 @@ async def set_fact(
     """Add a fact, or replace its value."""
     state = state_of(request)
     store = state.library.store(base)
-    triple = Triple(entity, property, given.value, tuple(given.aliases), given.id)
-    require = _require_fact(if_match, if_none_match, triple.identity)
+    new = Triple(entity, property, given.value, tuple(given.aliases or ()), given.id)
+    require = _require_fact(if_match, if_none_match, new.identity)
 
     def change() -> Changed:
-        _refuse_too_many(state, store, 1 if store.get(*triple.identity) is None else 0)
+        held = store.get(*new.identity)
+        _refuse_too_many(state, store, 1 if held is None else 0)
+        triple = new.with_names_of(held, aliases=given.aliases is None, id=given.id is None)
         return _changed(store, store.put("set", [triple], require=require))
 
     return _tagged(response, await _change(state, base, change))
@@ -172,7 +174,7 @@ async def import_facts(
     dry_run: Annotated[bool, Query(description="only say what would be done")] = False,
     if_match: IfMatch = None,
 ) -> Imported:
-    """Import a file, all of it or, when a row cannot be used, nothing."""
+    """Import a file, all of it; or, when a row cannot be used, nothing, with status 422 and the rows named."""
     state = state_of(request)
     store = state.library.store(base)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -184,6 +186,7 @@ async def import_facts(
         triples, rejected = _read(content, SUFFIXES[kind])
         if rejected:
             told = [Rejected(**vars(row)) for row in rejected[:NAMED_REJECTIONS]]
+            response.status_code = 200 if dry_run else 422
             return Imported(version=store.version, rejected=told, dry_run=dry_run)
         kept = [triples[row] for row in rows_that_stay(triples, "the file")]
         planned = store.try_out(kept)

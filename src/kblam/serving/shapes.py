@@ -49,12 +49,12 @@ class Fact(BaseModel):
 
 
 class NewFact(BaseModel):
-    """What a fact's entity and property are given."""
+    """What a fact's entity and property are given; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
     value: Annotated[str, Field(min_length=1, max_length=100_000)]
-    aliases: Annotated[list[str], Field(max_length=100)] = []
+    aliases: Annotated[list[str], Field(max_length=100)] | None = None
     id: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
 
