@@ -321,3 +321,21 @@ def test_the_command_line_turns_an_error_into_exit_code_2(capsys: pytest.Capture
     assert cli.main(["embed", "--input", "no such file.json", "--output", "x.npy"]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("no such file.json does not exist") and said.err.count("\n") == 1
+
+
+def test_nobody_who_reads_on_is_no_error(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom kblam.doors import run_door\n"
+        "sys.exit(run_door(lambda: [print('x' * 1000, flush=True) for _ in range(1000)]))"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert writer.stdout is not None and writer.stderr is not None
+    assert writer.stdout.readline().startswith("x")
+    writer.stdout.close()
+    assert writer.wait(60) == 141 and writer.stderr.read() == ""
+
+
+def test_two_files_for_one_option_are_not_silently_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ask.main(["AI是什么?", "--kb", "a.json", "--kb", "b.json"])
+    assert ended.value.code == 2 and "--kb is given twice" in capsys.readouterr().err

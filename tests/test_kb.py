@@ -176,3 +176,14 @@ def test_every_subcommand_explains_itself(capsys: pytest.CaptureFixture[str]) ->
         with pytest.raises(SystemExit) as leaving:
             main(["kb", name, "--help"])
         assert leaving.value.code == 0 and f"example: kblam kb {name} facts" in capsys.readouterr().out
+
+
+def test_pages_that_show_nothing_say_so(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Said(capsys, "add", facts, "Mongolia", "capital", "Ulaanbaatar").code == 0
+    behind = Said(capsys, "list", facts, "--first", 50)
+    assert (behind.code, behind.out) == (0, "") and "1 fact" in behind.err
+    nothing = Said(capsys, "search", facts, "Iceland", "capital")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "(no fact holds Iceland and capital)\n")
+    with pytest.raises(SystemExit) as ended:
+        Said(capsys, "list", facts, "--count", -1)
+    assert ended.value.code == 2 and "--count" in capsys.readouterr().err

@@ -65,6 +65,15 @@ def test_the_last_question_of_a_conversation_counts(client: openai.OpenAI) -> No
     assert "Ulaanbaatar" in ask(client, messages=messages).choices[0].message.content
 
 
+def test_a_question_goes_back_to_the_thing_of_the_one_before(client: openai.OpenAI) -> None:
+    messages = [
+        {"role": "user", "content": "What is the national anthem of Mongolia?"},
+        {"role": "assistant", "content": "Not in the knowledge base."},
+        {"role": "user", "content": "and its capital?"},
+    ]
+    assert "Ulaanbaatar" in ask(client, messages=messages).choices[0].message.content
+
+
 def test_another_knowledge_base_by_the_name_of_the_model(client: openai.OpenAI) -> None:
     assert "Karakorum" in ask(client, model="kblam/other").choices[0].message.content
 

@@ -54,6 +54,8 @@ def test_a_change_is_answered_from_at_the_next_question_and_can_be_undone(api: h
     changed = api.put(path("fact"), params=WHICH, json={"value": "Karakorum", "aliases": ["Mongol Uls"]})
     assert changed.json() == {"added": 0, "replaced": 1, "removed": 0, "unchanged": 0, "version": 2}
     assert changed.headers["etag"] == '"2"' and "Karakorum" in said(api)
+    kept = api.put(path("fact"), params=WHICH, json={"value": "Karakorum"}).json()
+    assert kept["unchanged"] == 1 and api.get(path("fact"), params=WHICH).json()["aliases"] == ["Mongol Uls"]
     removed = api.delete(path("fact"), params=WHICH)
     assert removed.json()["removed"] == 1 and said(api) == "Not in the knowledge base."
     back = api.post(path("rollback"), json={"version": 1}, headers={"If-Match": '"3"'})

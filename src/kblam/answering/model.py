@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
+from kblam.answering.conversation import in_conversation
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import confidence
 from kblam.answering.prompts import REFUSAL, check_question
@@ -185,6 +186,10 @@ class KBLaM:
         generation = generation or Generation(listeners=[on_text] if on_text and len(asked) == 1 else ())
         answers = self._answer_all(reader, asked, grounding, generation, every)
         return answers[0] if isinstance(questions, str) else answers
+
+    def in_conversation(self, question: str, earlier: Sequence[str], version: int | None = None) -> str:
+        """The question with the thing that the latest of the earlier questions names in place of `it`, `her` and the like."""
+        return in_conversation(self.reader(version), question, earlier)
 
     def beside(self, knowledge: KnowledgeBase, scan: Scan = "exact") -> KBLaM:
         """Return a model of other knowledge that shares this one's weights; their questions take turns."""

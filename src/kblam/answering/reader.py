@@ -113,6 +113,12 @@ class Reader:
         everything = about_all(question, mentions, lambda row: self.snapshot.triples[row].property)
         return everything or clauses(question, mentions, self.names.names_a_property)
 
+    def things_in(self, question: str) -> list[str]:
+        """The entities that a question names, in full or in part, in their order; one whose name several have is left out."""
+        found = self._mentions(question) or self._partial(question)
+        entities = [{self.snapshot.triples[row].entity for row in mention.rows} for mention in found]
+        return [named.pop() for named in entities if len(named) == 1]
+
     @torch.no_grad()
     def read(self, questions: Sequence[str]) -> Reading:
         """Embed the questions and find the names in them."""

@@ -95,7 +95,7 @@ async def chat(asked: ChatRequest, request: Request) -> Any:
     """Answer the last question of a conversation; with `stream` as it is made."""
     state = state_of(request)
     base = base_of(asked.model, state)
-    text, prompt = question_of(asked.messages)
+    text, earlier, prompt = question_of(asked.messages)
     if len(text) > state.settings.most_question:
         raise RequestError(
             400,
@@ -112,7 +112,7 @@ async def chat(asked: ChatRequest, request: Request) -> Any:
         1.0 if asked.top_p is None else asked.top_p,
         asked.seed if asked.temperature else None,
     )
-    question = Question(text, wishes, asked.n or 1, asked.stops, asked.most_tokens, prompt, bool(asked.stream))
+    question = Question(text, wishes, asked.n or 1, asked.stops, asked.most_tokens, prompt, bool(asked.stream), earlier)
     about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": asked.model}
     if asked.stream:
         state.desk.put(question)  # so that a full queue is told by the status

@@ -94,15 +94,15 @@ class ChatRequest(BaseModel):
         return self.max_completion_tokens or self.max_tokens
 
 
-def question_of(messages: list[Message]) -> tuple[str, str]:
-    """Return the last thing that the user said, which is the question, and everything that was said."""
+def question_of(messages: list[Message]) -> tuple[str, list[str], str]:
+    """Return the last thing that the user said, which is the question, what the user said before, and everything that was said."""
     texts = [(message.role, _text(message)) for message in messages]
-    question = next((text for role, text in reversed(texts) if role == "user"), "")
+    *earlier, question = [text for role, text in texts if role == "user"] or [""]
     if not question.strip():
         raise RequestError(
             400, "the messages hold no question: the last message of the role user is it", param="messages"
         )
-    return question, "\n".join(text for _, text in texts)
+    return question, earlier, "\n".join(text for _, text in texts)
 
 
 def _text(message: Message) -> str:

@@ -116,8 +116,11 @@ class Question(Job):
         most_tokens: int | None = None,
         prompt: str = "",
         streamed: bool = False,
+        earlier: Sequence[str] = (),
     ) -> None:
+        """earlier: what was asked before in the conversation."""
         super().__init__()
+        self.earlier = tuple(earlier)
         self.text, self.wishes, self.copies, self.prompt = text, wishes, copies, prompt or text
         self.stop, self.most_tokens = tuple(text for text in stop if text), most_tokens
         self.pieces: asyncio.Queue[tuple[int, str]] | None = asyncio.Queue() if streamed else None
@@ -317,6 +320,8 @@ class Desk:
             lambda number: rows[number].gone.is_set(),
         )
         texts = [row.text for row in rows]
+        if wishes.grounding != WITHOUT_KNOWLEDGE:
+            texts = [model.in_conversation(row.text, row.earlier, wishes.version) for row in rows]
         answers: list[Answer | None] = [None] * len(rows)
         if wishes.grounding == WITHOUT_KNOWLEDGE:
             said = model.say(texts, generation)
