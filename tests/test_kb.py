@@ -58,19 +58,21 @@ def test_changes_are_said_with_their_version(facts: Path, capsys: pytest.Capture
         ),
         (("set", facts, "Mongolia", "currency", "tögrög", "--alias", "Mongol Uls"), "replaced, version 4\n"),
         (("search", facts, "TÖGRÖG"), "Mongolia (Mongol Uls) · currency: tögrög\n"),
-        (("remove", facts, "Mongolia", "currency"), "1 fact removed, version 5\n"),
+        (("set", facts, "Mongolia", "currency", "tögrög", "--alias", ""), "replaced, version 5\n"),
+        (("search", facts, "TÖGRÖG"), "Mongolia · currency: tögrög\n"),
+        (("remove", facts, "Mongolia", "currency"), "1 fact removed, version 6\n"),
         (
             ("rollback", facts, 3),
-            "1 added, 0 replaced, 0 removed, version 6, which holds what version 3 did\n",
+            "1 added, 0 replaced, 0 removed, version 7, which holds what version 3 did\n",
         ),
-        (("remove", facts, "Mongolia"), "2 facts removed, version 7\n"),
+        (("remove", facts, "Mongolia"), "2 facts removed, version 8\n"),
         (("list", facts), ""),
     ]
     for arguments, expected in steps:
         said = Said(capsys, *arguments)
         assert (said.code, said.out, said.err) == (0, expected, ""), arguments
     lines = Said(capsys, "history", facts, "--count", 2).out.splitlines()
-    assert [line.split()[0] for line in lines] == ["7", "6"] and lines[1].endswith("to version 3")
+    assert [line.split()[0] for line in lines] == ["8", "7"] and lines[1].endswith("to version 3")
 
 
 def test_json_is_an_object_a_line(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,7 +68,9 @@ def _add_changes(command: Callable[..., Any]) -> None:
         change = command(name, run, what, 'facts Mongolia capital Ulaanbaatar --alias "Mongol Uls"')
         for part in ("entity", "property", "value"):
             change.add_argument(part, metavar=part.upper())
-        change.add_argument("--alias", action="append", default=[], metavar="NAME", help="another name of the entity")
+        change.add_argument(
+            "--alias", action="append", default=[], metavar="NAME", help='another name of the entity; "" for none'
+        )
         change.add_argument("--id", metavar="ID", help="the fact's name in the place it came from")
     remove = command("remove", _remove, "remove a fact, or all facts of an entity", "facts Mongolia capital")
     remove.add_argument("entity", metavar="ENTITY")
@@ -144,7 +146,8 @@ def _create(options: argparse.Namespace) -> None:
 def _fact(options: argparse.Namespace) -> Triple:
     from kblam.knowledge import Triple
 
-    return Triple(options.entity, options.property, options.value, tuple(options.alias), options.id)
+    aliases = tuple(name for name in options.alias if name.strip())
+    return Triple(options.entity, options.property, options.value, aliases, options.id)
 
 
 def _add(options: argparse.Namespace) -> None:
