@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.answering.clauses import about_all, clauses
+from kblam.answering.clauses import about_all, clauses, is_stated
 from kblam.naming.names import Names
 
 NAMES = Names(
@@ -92,7 +92,8 @@ def test_lists_with_commas(question: str, expected: list[str]) -> None:
         ("When was AI named and who runs it?", ["When was AI named", "who runs AI"]),
         ("What is the title of AI and how do I reach her by phone?", ["What is the title of AI", "how do I reach AI by phone"]),
         ("Tell me the area of Peru and its capital", ["Tell me the area of Peru", "What is the capital of Peru"]),
-        ("The area of Peru and how high is the moon?", ["The area of Peru", "how high is the moon of Peru"]),
+        ("The area of Peru and how long is the coast?", ["The area of Peru", "how long is the coast of Peru"]),
+        ("The area of Peru and how large is the capital of France?", ["The area of Peru", "how large is the capital of France"]),
         ("What is the area of Peru and can I pay by card?", ["What is the area of Peru", "can I pay by card"]),
         ("What is the area of Peru and population?", ["What is the area of Peru", "What is the population of Peru"]),
         ("Where is Peru? Who runs AI?", ["Where is Peru?", "Who runs AI?"]),
@@ -110,11 +111,36 @@ def test_what_stands_for_a_name_is_given_it(question: str, expected: list[str]) 
         "Can I take a dog to Peru and stay there?",
         "When does AI start and finish?",
         "Do you like Peru? what is the weather",
+        "AI?" * 6000,
     ],
 )
 def test_what_goes_on_is_no_question_of_its_own(question: str) -> None:
     mentions = NAMES.mentions(question)
     assert clauses(question, mentions, lambda words: "population" in words) == [question]
+
+
+def test_what_only_names_a_thing_is_no_sentence_of_its_own() -> None:
+    assert parts("What is the capital of Peru? And of Chile?") == [
+        "What is the capital of Peru",
+        "What is the capital of Chile",
+    ]
+    names = Names([Triple(name, "price", "x") for name in ("Guess? jeans", "Peru")])
+    asked = "Does anybody sell Guess? jeans in Peru"
+    assert clauses(asked, names.mentions(asked)) == [asked]
+
+
+@pytest.mark.parametrize(
+    ("clause", "stated"),
+    [
+        ("What is the price of the LX-400", True),
+        ("What is the colour of LX-200", True),
+        ("how long is LX-200's warranty", True),
+        ("What is the I lost my key of LX-200", False),
+    ],
+)
+def test_only_what_was_asked_is_named_where_nothing_answers(clause: str, stated: bool) -> None:
+    asked = "I lost my key and What is the price of the LX-400 and the colour and how long is its warranty?"
+    assert is_stated(clause, asked) is stated
 
 
 def test_what_is_told_of_a_thing_without_a_description_is_all_there_is() -> None:

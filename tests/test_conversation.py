@@ -17,6 +17,8 @@ FACTS = [
     Triple("蒙古", "首都", "乌兰巴托"),
 ]
 
+FLAMES = "There are flames in the kitchen and it is spreading, what do I dial?"
+
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
@@ -34,6 +36,14 @@ def reader() -> Reader:
         (["蒙古の首都は？"], "その人口は？", "蒙古の人口は?"),
         (["Who runs Brindle Optics?"], "And her extension, I mean Marta Kowalczyk's?", "And her extension, I mean Marta Kowalczyk's?"),
         (["Who runs Brindle Optics?"], "When does the canteen close?", "When does the canteen close?"),
+        (["Who runs Brindle Optics?"], "And the address of Atlantis?", "And the address of Atlantis?"),
+        (["Who runs Brindle Optics?"], "And the Atlantis?", "And the Atlantis?"),
+        (["Who runs Brindle Optics?"], "How do I reach IT support?", "How do I reach IT support?"),
+        (["蒙古有多大？"], "土耳其的首都是什么？", "土耳其的首都是什么？"),
+        (["蒙古の首都は？"], "他の国の首都は？", "他の国の首都は？"),
+        (["蒙古の首都は？"], "それぞれの人口は？", "それぞれの人口は？"),
+        (["Who runs Brindle Optics?"], FLAMES, FLAMES),
+        (["Who runs Brindle Optics?" + " please" * 200], "and its address?", "and its address?"),
         (["Hello!"], "and its address?", "and its address?"),
         ([], "and its address?", "and its address?"),
     ],
@@ -45,7 +55,8 @@ def test_what_stands_for_a_thing_is_the_one_named_last(
 
 
 @pytest.mark.parametrize(
-    "question", ["其他城市呢", "吉他多少钱", "其实北京很大", "他人的房间", "Which items sit here?"]
+    "question",
+    ["其他城市呢", "吉他多少钱", "其实北京很大", "他人的房间", "彼得的电话", "その他の国は", "Which items sit here?"],
 )
 def test_words_that_only_look_like_pronouns_stand_for_nothing(question: str) -> None:
     assert not goes_back(question)
@@ -55,4 +66,4 @@ def test_owners_and_others_are_told_apart() -> None:
     assert named("how long is her contract", "Ada") == "how long is Ada's contract"
     assert named("how do I reach her by phone", "Ada") == "how do I reach Ada by phone"
     assert named("who likes her", "Ada") == "who likes Ada"
-    assert named("其人口是多少", "蒙古") == "蒙古的人口是多少"
+    assert named("彼女の電話は", "Ada") == "Adaの電話は"

@@ -188,4 +188,10 @@ def test_pages_that_show_nothing_say_so(facts: Path, capsys: pytest.CaptureFixtu
     assert (nothing.code, nothing.out, nothing.err) == (0, "", "(no fact holds Iceland and capital)\n")
     with pytest.raises(SystemExit) as ended:
         Said(capsys, "list", facts, "--count", -1)
-    assert ended.value.code == 2 and "--count" in capsys.readouterr().err
+    assert ended.value.code == 2 and "-1 is no number of facts" in capsys.readouterr().err
+    assert Said(capsys, "list", facts, "--count", 0).err == ""
+    assert Said(capsys, "search", facts, "Mongolia", "--first", 5).err == "(no further fact holds Mongolia)\n"
+    changed = Said(capsys, "set", facts, "Mongolia", "capital", "Ulaanbaatar", "--id", "m1")
+    assert changed.out == "replaced, version 2\n" and "m1" in Said(capsys, "list", facts, "--json").out
+    assert Said(capsys, "set", facts, "Mongolia", "capital", "Ulaanbaatar", "--id", "").out == "replaced, version 3\n"
+    assert "m1" not in Said(capsys, "list", facts, "--json").out

@@ -168,6 +168,11 @@ def test_numbers_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert read(tmp_path, '{"entity": "pi", "description": ' + "3" * 5_000 + "}")[0].value == "3" * 5_000
 
 
+def test_columns_that_hold_no_facts_may_be_called_anything(tmp_path: Path) -> None:
+    text = "Entity,description,notes,Notes,ID,id\nAI,x,1,2,3,4\n"
+    assert read(tmp_path, text, "facts.csv") == [Triple("AI", "description", "x", id="4")]
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_csv_as_other_programs_write_it(tmp_path: Path, delimiter: str) -> None:
     lines = ["Entity,Property, VALUE", "Mongolia,capital,Ulaanbaatar", '"a,b",c,"d;e\tf"']

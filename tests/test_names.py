@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kblam import Triple
-from kblam.naming.names import Mention, Names, asked_property, asks_what_it_is
+from kblam.naming.asking import asked_property, asks_what_it_is
+from kblam.naming.names import Mention, Names
 
 ENTITIES = ("Guinea", "Republic of the Congo", "Trinidad and Tobago", "AI", "It", "C", "蒙古", "The Sun")
 
@@ -285,6 +286,13 @@ def test_who_asks_what_a_thing_is_asks_for_its_description(question: str) -> Non
         "AIはいつできた？",
         "What is AI for?",
         "为什么叫AI",
+        "AI是谁的？",
+        "AIは誰のですか？",
+        "AI不是什么",
+        "AI能不能？",
+        "What does AI do?",
+        "What can AI do to us?",
+        "Who was AI by?",
     ],
 )
 def test_who_asks_for_more_does_not(question: str) -> None:

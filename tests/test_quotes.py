@@ -20,6 +20,7 @@ RANGE = Triple("pump P-100", "range", "-10 to 40 C")
         ("KYB is Know Your Business", Triple("KYB", "description", "Know Your Business")),
         ("AI是模拟人类智能的技术", Triple("AI", "description", "模拟人类智能的技术")),
         ("蒙古的首都是乌兰巴托。", Triple("蒙古", "首都", "乌兰巴托")),
+        ("The number of floor 4 is 4", Triple("floor 4", "number", "4")),
         ("The motto of it is \n twice", Triple("it", "motto", "twice")),
     ],
 )
@@ -36,6 +37,9 @@ def test_a_value_is_quoted_by_itself_or_said_of_its_thing(text: str, fact: Tripl
         ("The price of the LX-200 lens is 36 months", Triple("LX-200 lens", "warranty period", "36 months")),
         ("The temperature of freezer F-18 is -18 is -18 C", Triple("freezer F-18", "temperature", "-18 C")),
         ("The how long is its warranty of LX-200 is 36 months", Triple("LX-200", "warranty", "36 months")),
+        ("-5 C", Triple("motor", "temperature", "5 C")),
+        ("The price of it is $5", Triple("it", "price", "5")),
+        ("The temperature of F-18 is -18 C", Triple("F-18", "temperature", "18 C")),
         ("1250 EURO", Triple("LX-200", "price", "1250 EUR")),
         ("", RANGE),
     ],

@@ -23,7 +23,7 @@ from kblam.knowledge.sentence_model import Updates
 from kblam.models.adapter import Adapter
 from kblam.models.shipped import SHIPPED
 from kblam.models.tensor_files import read_cross_weights
-from kblam.naming.names import is_description
+from kblam.naming.asking import is_description
 from kblam.synthesis.facts import make_facts, split_properties
 from kblam.synthesis.making import Recipe, add_questions, with_aliases
 from kblam.synthesis.properties import Property

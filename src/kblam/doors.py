@@ -21,7 +21,8 @@ def run_door(command: Callable[[], object]) -> int:
             stream.reconfigure(encoding="utf-8")
     try:
         command()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KBLaMError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 2

@@ -71,7 +71,7 @@ def _add_changes(command: Callable[..., Any]) -> None:
         change.add_argument(
             "--alias", action="append", default=[], metavar="NAME", help='another name of the entity; "" for none'
         )
-        change.add_argument("--id", metavar="ID", help="the fact's name in the place it came from")
+        change.add_argument("--id", metavar="ID", help='the fact\'s name in the place it came from; "" for none')
     remove = command("remove", _remove, "remove a fact, or all facts of an entity", "facts Mongolia capital")
     remove.add_argument("entity", metavar="ENTITY")
     remove.add_argument("property", metavar="PROPERTY", nargs="?")
@@ -115,9 +115,9 @@ def _add_views(command: Callable[..., Any]) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else -1
     if number < 0:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text} is no number of facts: give 0 or more")
     return number
 
 
@@ -147,7 +147,7 @@ def _fact(options: argparse.Namespace) -> Triple:
     from kblam.knowledge import Triple
 
     aliases = tuple(name for name in options.alias if name.strip())
-    return Triple(options.entity, options.property, options.value, aliases, options.id)
+    return Triple(options.entity, options.property, options.value, aliases, options.id or None)
 
 
 def _add(options: argparse.Namespace) -> None:
@@ -238,7 +238,7 @@ def _list(options: argparse.Namespace) -> None:
             held = store.facts_as_of(options.version)
             facts, total = held[options.first : options.first + options.count], len(held)
         _print_facts(facts, options.json)
-        if not facts and total:
+        if not facts and total and options.count:
             print(f"(there are {_facts(total)}, and none of them behind the first {options.first:,})", file=sys.stderr)
         elif not options.json and total > options.first + len(facts):
             print(f"({len(facts):,} of {total:,} facts: more with --first {options.first + options.count})")
@@ -249,7 +249,8 @@ def _search(options: argparse.Namespace) -> None:
         facts = store.search(" ".join(options.words), options.first, options.count)
         _print_facts(facts, options.json)
         if not facts:
-            print(f"(no fact holds {' and '.join(options.words)})", file=sys.stderr)
+            more = "further " if options.first else ""
+            print(f"(no {more}fact holds {' and '.join(options.words)})", file=sys.stderr)
 
 
 def _history(options: argparse.Namespace) -> None:

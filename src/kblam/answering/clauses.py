@@ -13,9 +13,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from kblam.answering.pronouns import asks_by_itself, has_pronoun, named
-from kblam.naming.names import Mention, asks_for_everything, asks_what_it_is, is_description
+from kblam.naming.asking import asks_for_everything, asks_what_it_is, is_description
+from kblam.naming.names import Mention
 
-__all__ = ["about_all", "clauses"]
+__all__ = ["about_all", "clauses", "is_stated"]
 
 JOINT = re.compile(
     r"\s*(?:,?\s+(?:and also|and,? besides that,?|as well as|and|plus)\s+|[;；，、]\s*(?:and\s+)?|以及|和|与|及|および|と(?!は)|&)\s*",
@@ -109,6 +110,15 @@ def clauses(
     return [_completed(index, bodies, frames, whole, question, held) for index in range(len(spans))]
 
 
+def is_stated(clause: str, question: str) -> bool:
+    """True for a clause that a question asks in these words: so it can be named where nothing answers it. Not for one made of
+    what only stands beside an `and`."""
+    made = re.match(r"What is (the .+) of ", clause)
+    if made and clause not in question:
+        return made[1].casefold() in question.casefold()
+    return True
+
+
 def _goes_on(part: str, start: int, mentions: Sequence[Mention], is_property: Callable[[str], bool]) -> bool:
     """True for a part behind all names that asks for nothing by itself: `when`, `stay there`."""
     if start < max(mention.end for mention in mentions):
@@ -122,7 +132,11 @@ def _goes_on(part: str, start: int, mentions: Sequence[Mention], is_property: Ca
 def _sentences(question: str, mentions: Sequence[Mention]) -> list[tuple[str, list[Mention]]]:
     """Questions that stand behind each other, with the names in each; those of later ones in place of what stands for them.
     Nothing where one of them names nothing."""
-    edges = [0, *(match.end() for match in SENTENCE.finditer(question)), len(question)]
+    cuts = [match.end() for match in SENTENCE.finditer(question)]
+    cuts = [at for at in cuts[: MOST + 1] if not any(mention.start < at < mention.end for mention in mentions)]
+    edges = [0, *cuts, len(question)]
+    if len(cuts) >= MOST:
+        return []
     found: list[tuple[str, list[Mention]]] = []
     name = ""
     for start, end in pairwise(edges):
@@ -131,12 +145,14 @@ def _sentences(question: str, mentions: Sequence[Mention]) -> list[tuple[str, li
         if held:
             name = question[held[-1].start : held[-1].end]
             at = question.index(text, start)
+            if not _says_more(question[at : held[0].start], question[held[-1].end : end]):
+                return []
             found.append((text, [replace(each, start=each.start - at, end=each.end - at) for each in held]))
         elif name and has_pronoun(text):
             found.append((named(TRAILING.sub("", text), name), []))
         else:
             return []
-    return found if len(found) <= MOST else []
+    return found
 
 
 def _frame(question: str, span: tuple[int, int], found: Sequence[Mention]) -> tuple[str, str] | None:
@@ -167,6 +183,8 @@ def _completed(
     name = question[mention.start : mention.end]
     if held[index]:
         return f"{before}{name}{after}"
+    if STRANGER.search(bodies[index]) and asks_by_itself(bodies[index]):
+        return bodies[index]
     if asks_by_itself(bodies[index]) and not PLAIN.match(bodies[index]):
         return named(bodies[index], name)
     stem = LEADING.sub("", re.sub(r"^.*?\b(?=the\s)", "", bodies[index], flags=re.IGNORECASE)).strip()

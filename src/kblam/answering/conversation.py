@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from kblam.answering.pronouns import goes_back, named
@@ -10,9 +9,11 @@ from kblam.answering.reader import Reader
 
 __all__ = ["in_conversation"]
 
-END = re.compile(r"[\s?？.。!！]*$")
+END = " \t\r\n?？.。!！"
 MOST_EARLIER = 10
 """Questions that are looked back at."""
+LONGEST = 1000
+"""Characters of those that are; in a longer text a name is seldom what it is about."""
 
 
 def in_conversation(reader: Reader, question: str, earlier: Sequence[str]) -> str:
@@ -21,6 +22,6 @@ def in_conversation(reader: Reader, question: str, earlier: Sequence[str]) -> st
     if not earlier or not goes_back(question) or reader.things_in(question):
         return question
     for text in reversed(earlier[-MOST_EARLIER:]):
-        if things := reader.things_in(text):
-            return f"{named(END.sub('', question), things[-1])}?"
+        if len(text) <= LONGEST and (things := reader.things_in(text)):
+            return f"{named(question.rstrip(END), things[-1])}?"
     return question

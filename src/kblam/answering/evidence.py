@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kblam.answering.reader import Reader, Reading, masked
 from kblam.models.refusal import BESIDE, NAMED, chances
+from kblam.naming.asking import asked_property, is_description
 from kblam.naming.foreign_words import foreign_words
-from kblam.naming.names import asked_property, is_description
 
 __all__ = ["confidence", "described", "evidence"]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer, cited
+from kblam.answering.clauses import is_stated
 from kblam.answering.conversation import in_conversation
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import confidence
@@ -239,7 +240,7 @@ class KBLaM:
         speaking = [owners[index] for index in wanted]
         quoting = grounding == "quote"
         # Words that may still be corrected, or joined from several clauses, are heard when they are final.
-        live = {own for own in speaking if speaking.count(own) == 1 and not (quoting and self._checks)}
+        live = {own for own in speaking if owners.count(own) == 1 and not (quoting and self._checks)}
         spoken_of = [choices[index] for index in wanted]
         said = self.speech.say(reader, spoken_of, quoting, generation.heard_by(live), speaking, every)
         texts = dict(zip(wanted, said, strict=True))
@@ -372,6 +373,7 @@ class KBLaM:
         said = [
             f"{REFUSAL.rstrip('.')}: {choice.clause}" if text == REFUSAL else text
             for choice, text in zip(choices, checked, strict=True)
+            if text != REFUSAL or is_stated(choice.clause, question)
         ]
         answering = [choice for choice in choices if choice.rows] or choices
         weights = torch.stack([choice.weights for choice in answering]).mean(0)

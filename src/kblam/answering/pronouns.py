@@ -11,14 +11,18 @@ ASKS = re.compile(
     re.IGNORECASE,
 )
 OWNER = re.compile(
-    r"\b(?:its|his|their|her(?= [\w-])(?! (?:by|at|in|on|from|to|with|for|when|and|or)\b))\b", re.IGNORECASE
+    r"\b(?:[Ii]ts|[Hh]is|[Tt]heir|[Hh]er(?= [\w-])(?! (?:by|at|in|on|from|to|with|for|when|and|or)\b))\b"
 )
-SELF = re.compile(r"\b(?:it|he|she|they|him|her|them)\b|彼女|彼|それ|(?<![其吉])[它他她](?!人)们?", re.IGNORECASE)
-OWNED = re.compile("その|其(?![他中实它余])")
-"""What stands for a name and の or 的."""
+SELF = re.compile(
+    r"\b(?:[Ii]t|[Hh]e|[Ss]he|[Tt]hey|him|her|them)\b|(?:彼女?|それ)(?=[のはがをにも])|(?<![其吉排])[它他她]们?(?=[的是在有住叫])"
+)
+OWNED = re.compile("その(?![他ほ後前時上中まう])")
+"""What stands for a name and の."""
 OPENS = re.compile(r"^\W*(?:(?:and|also|but|so|what about|how about)\b\W*)*(?:its|his|her|their)\s+", re.IGNORECASE)
-BACK = re.compile(r"^\W*(?:and|but|what about|how about)\b.*\bthe\b", re.IGNORECASE)
+BACK = re.compile(r"^\W*(?:[Aa]nd|[Bb]ut|[Ww]hat about|[Hh]ow about) the [a-z -]+\W*$")
 """What leaves the name out: `And the price?`"""
+MOST_WORDS = 10
+"""In longer questions `it` seldom stands for what was asked about before."""
 
 
 def asks_by_itself(part: str) -> bool:
@@ -33,14 +37,17 @@ def has_pronoun(part: str) -> bool:
 
 def goes_back(question: str) -> bool:
     """True when a question can only be understood with one before it."""
-    return has_pronoun(question) or BACK.match(question) is not None
+    if BACK.match(question):
+        return " of " not in question
+    return has_pronoun(question) and len(question.split()) <= MOST_WORDS
 
 
 def named(part: str, name: str) -> str:
     """A part with a name in place of what stands for it; `how heavy is the case of NAME` where nothing does."""
     if not has_pronoun(part):
-        return f"{part} of {name}" if re.search(r"\bthe\b", part, re.IGNORECASE) else part
+        behind = re.search(r"\bthe\b", part, re.IGNORECASE) and " of " not in part
+        return f"{part} of {name}" if behind else part
     if OPENS.match(part):
         return f"the {OPENS.sub('', part)} of {name}"
-    part = OWNED.sub(lambda found: f"{name}の" if found[0] == "その" else f"{name}的", part)
+    part = OWNED.sub(f"{name}の", part)
     return SELF.sub(lambda _: name, OWNER.sub(lambda _: f"{name}'s", part), count=1)

@@ -6,6 +6,7 @@ Shapes: n questions, M knowledge rows, D embedding width, E width of what compar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from kblam.naming.unspaced_parts import unspaced_part
 
 __all__ = ["Reader", "Reading", "by_turns", "follow", "masked"]
 
+SPACES = re.compile(r"\s{2,}")
 RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 MOST_STATED = 64
@@ -109,9 +111,15 @@ class Reader:
 
     def clauses(self, question: str) -> list[str]:
         """The questions inside a question: one for each fact that it asks for."""
+        question = SPACES.sub(" ", question)
         mentions = self._mentions(question)
         everything = about_all(question, mentions, lambda row: self.snapshot.triples[row].property)
-        return everything or clauses(question, mentions, self.names.names_a_property)
+        return everything or clauses(question, mentions, self._tells_a_property)
+
+    def _tells_a_property(self, words: str) -> bool:
+        """True when one of the words is a word of a property that anything here has."""
+        said = set(words.casefold().split())
+        return any(not said.isdisjoint(name.casefold().split()) for name in self.names.properties)
 
     def things_in(self, question: str) -> list[str]:
         """The entities that a question names, in full or in part, in their order; one whose name several have is left out."""

@@ -330,8 +330,10 @@ def _delimiter(text: str) -> str:
 
 
 def _header(reader: Iterator[list[str]]) -> list[str]:
-    """The names of the columns, in lower case."""
-    return [name.strip().lower() for name in next(cells for cells in reader if cells)]
+    """The names of the columns; those that hold facts in lower case."""
+    names = [name.strip() for name in next(cells for cells in reader if cells)]
+    known = {column for columns in _COLUMNS for column in columns} | {"id", "aliases"}
+    return [name.lower() if name.lower() in known and name.lower() not in names else name for name in names]
 
 
 def _holds_facts(header: list[str]) -> bool:

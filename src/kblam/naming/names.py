@@ -9,9 +9,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from kblam.knowledge import Triple
+from kblam.naming.asking import asks_what_it_is, is_description
+from kblam.naming.mention import Mention
 from kblam.naming.spellings import TOKEN, Neighbours, Spellings, Words
 from kblam.naming.spoken_words import common
 from kblam.naming.unspaced_names import begins_behind, ends_before, goes_on, is_another
@@ -20,11 +21,7 @@ __all__ = [
     "TOKEN",
     "Mention",
     "Names",
-    "asked_property",
-    "asks_for_everything",
-    "asks_what_it_is",
     "inside_longer_name",
-    "is_description",
 ]
 
 MOST_TOKENS = 24
@@ -62,52 +59,6 @@ DOTTED = re.compile("(?<=[ァ-ヺー])・([ァ-ヺー]+)")
 """A foreign name in Japanese that has one more part."""
 PREFIXES = "New Old Upper Lower North South East West Little Great Saint Mount Lake".split()
 """What makes another name of one where Chinese or Japanese stands right before it: 找New [Falen]."""
-
-
-DESCRIPTIONS = frozenset("description definition 描述 定义 介绍 説明 定義".split())
-BARE = re.compile(
-    r"\b(?:(?:what|who)['’]?s|what|who|is|are|was|were|tell|me|about|explain|describe|define|the|a|an|please|pls|can|could|would|you|do|know|does"
-    r"|mean|means|meant|meaning|by|to|us|we|it|that|this|they|exactly|actually|really|someone|somebody|anyone|ok|okay|hi|hello|hey|so|then)\b"
-    r"|是?[什啥]么?意思|是个?什[么麼]|什[么麼][是叫]|[是叫]个?啥|啥[是叫]|是谁|谁是|是?干[嘛什]么?用?的|到底|究竟|请问?|麻烦|你好|介绍|解释|讲讲|说说|讲解|[讲说]一下|一下|告诉我|给我|关于"
-    r"|我?想知道|我|能|可以|不|吗|呢|呀|啊|吧|的|[这那]个|这|那|东西|东东|玩意儿?"
-    r"|とは|って|何者?|誰|どなた|どんな(?:もの|人|こと)?|どういう(?:もの|人|意味|こと)?|意味|(?:の|な)こと|なに|なん|もの|でしょうか|ですか|です|について|を?教えて(?:ください)?|を?説明して(?:ください)?"
-    r"|ください|簡単に|詳しく|を|は|が|の|に|も|か|よ|ね|な"
-)
-"""All that a question about a thing as such says beside its name."""
-
-
-OPEN = re.compile(
-    r"\bwhat (?:do|does|should|can|could|is|must) (?:you |i |we |one |there |be )*"
-    r"(?:know|known|tell me|say|said|learn)(?: to know)? (?:about|of)\b|"
-    r"(?:都)?(?:知道|了解)(?:些|哪些|一些)?什么|何を知っていますか|知っていること|"
-    r"\b(?:describe|overview|summary|summari[sz]e|everything|all|introduce|introduction|note|portrait|profile|facts|information)\b"
-    r"|概述|概况|概要|简介|总结|全部|所有|一切|信息|すべて|全て|まとめて|紹介"
-)
-"""What asks for all that is known of a thing."""
-FILLING = re.compile(
-    r"\b(?:give|write|make|show|short|brief|quick|little|few|words|word|in|of|for|on|it|this|that|there|known|know|here|one|two|sentences|sentence|some|any|every|all|i|we|want|need|would|like|please|have|has|say|said|should|must|could|learn|be)\b"
-    r"|你|您|我|写|一个|一份|简短|有关|的|请|して|ください|の|を|に|で|よ|書いて|短く"
-)
-"""What may stand beside it."""
-
-
-ELSEWHERE = re.compile(
-    r"\b(?:how|who|whom|whose|where|when|why|which)\b|\b(?:in|at|on|from|to|by|for|under|with|of) what\b", re.IGNORECASE
-)
-"""What asks for something else than it names: `How far down is the bottom of NAME?` does not ask for a bottom."""
-
-
-@dataclass(frozen=True)
-class Mention:
-    """A name found in a question: where it stands, and the rows of the entity."""
-
-    start: int
-    end: int
-    rows: tuple[int, ...]
-    similarity: float = 1.0
-    """1 for the name as it is written, less for a misspelt one."""
-    partial: bool = False
-    """Whether a part of the name is said."""
 
 
 def _folded(text: str) -> str:
@@ -322,7 +273,7 @@ class Names:
         """True when the words are the name of the row's property."""
         name, asked = _folded(self._triples[row].property), _folded(words)
         return name in (asked, asked.removesuffix("各"), asked.removesuffix("都")) or (
-            asked in DESCRIPTIONS and name in DESCRIPTIONS
+            is_description(asked) and is_description(name)
         )
 
     def named_property(self, question: str, row: int) -> bool:
@@ -339,41 +290,6 @@ class Names:
                 return True
             at = text.find(name, at + 1)
         return False
-
-
-def is_description(name: str) -> bool:
-    """True for a property that tells what a thing is, whatever it is called."""
-    return _folded(name) in DESCRIPTIONS
-
-
-def asks_what_it_is(question: str, mention: Mention) -> bool:
-    """True for `What is NAME?`, `NAME是什么？`, `NAMEとは何ですか？` and their like, which ask for no property."""
-    rest = f"{question[: mention.start]} {question[mention.end :]}".casefold()
-    return re.sub(r"\W", "", BARE.sub("", rest)) == "" and rest.strip() != ""
-
-
-def asks_for_everything(question: str, mention: Mention) -> bool:
-    """True for `Describe NAME`, `Give me an overview of NAME`, `介绍NAME的全部信息` and their like."""
-    rest = f"{question[: mention.start]} {question[mention.end :]}".casefold()
-    return OPEN.search(rest) is not None and re.sub(r"\W", "", OPEN.sub("", FILLING.sub("", BARE.sub("", rest)))) == ""
-
-
-def asked_property(question: str, mention: Mention) -> str | None:
-    """The words that stand for a property in `the ... of NAME`, `NAME's ...` or `NAME的...`; None for questions put
-    another way."""
-    if asks_what_it_is(question, mention):
-        return "description"
-    before, after = question[: mention.start], question[mention.end :]
-    of = re.search(r"\bthe ((?:(?!the\b)[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before, re.IGNORECASE)
-    bare = re.match(r"((?:[\w-]+ ){0,3}[\w-]+) of (?:the )?$", before)
-    if of is None and bare and not BARE.search(bare[1]):
-        of = bare
-    if of and ELSEWHERE.search(before[: of.start(1)]):
-        of = None
-    has = re.match(r"(?:'s|’s) ((?:[\w-]+ ){0,3}[\w-]+)\s*[?.!]*$", after)
-    cjk = re.match("[的の]([^是はがを？?。]{1,12}?)(?:分别|各自)?(?:[是はがを？?。]|$)", after)
-    ends = re.match(r"(?: is)?\s*[?.!]*$", after)
-    return of[1] if of and ends else has[1] if has else cjk[1] if cjk else None
 
 
 def inside_longer_name(question: str, start: int, end: int) -> bool:

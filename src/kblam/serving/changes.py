@@ -118,7 +118,7 @@ async def set_fact(
     def change() -> Changed:
         held = store.get(*new.identity)
         _refuse_too_many(state, store, 1 if held is None else 0)
-        triple = new.with_names_of(held, aliases=given.aliases is None, id=given.id is None)
+        triple = new.with_names_of(held, aliases=given.aliases is None, id="id" not in given.model_fields_set)
         return _changed(store, store.put("set", [triple], require=require))
 
     return _tagged(response, await _change(state, base, change))

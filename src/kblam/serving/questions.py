@@ -319,9 +319,10 @@ class Desk:
             [outlet.hear if outlet.question.pieces is not None else None for outlet in outlets],
             lambda number: rows[number].gone.is_set(),
         )
-        texts = [row.text for row in rows]
+        texts = [question.text for question in questions]
         if wishes.grounding != WITHOUT_KNOWLEDGE:
-            texts = [model.in_conversation(row.text, row.earlier, wishes.version) for row in rows]
+            texts = [model.in_conversation(asked.text, asked.earlier, wishes.version) for asked in questions]
+        texts = [text for text, question in zip(texts, questions, strict=True) for _ in range(question.rows)]
         answers: list[Answer | None] = [None] * len(rows)
         if wishes.grounding == WITHOUT_KNOWLEDGE:
             said = model.say(texts, generation)
