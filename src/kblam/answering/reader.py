@@ -37,6 +37,8 @@ __all__ = ["Reader", "Reading", "by_turns", "follow", "masked"]
 SPACES = re.compile(r"\s{2,}")
 RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
+UNNAMED = 2.0
+"""How much more the whole fact counts where no name has chosen the rows before: then the prior says little of them."""
 MOST_STATED = 64
 """Rows of one question that are read without their names."""
 
@@ -234,9 +236,10 @@ class Reader:
         if self._reads_whole:
             assert self.fact_pairs is not None
             logits = self.fact_pairs.among(reading.plain, self._facts(likely), scores)
+            counts = [bonus[4] * (1.0 if found else UNNAMED) for found in reading.mentions]
             scores = [
-                score + bonus[4] * (found - found.max()) if len(found) else score
-                for score, found in zip(scores, logits, strict=True)
+                score + count * (found - found.max()) if len(found) else score
+                for score, count, found in zip(scores, counts, logits, strict=True)
             ]
         return tuple(
             (torch.tensor(rows, dtype=torch.long, device=like.device), score)
