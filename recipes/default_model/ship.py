@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from train_base import new_model
-from train_facts import FACTS, worlds
+from train_facts import FACTS, is_glossary, worlds
 from train_reading import CALIBRATION_THEMES, ENCODER
 from transformers import PreTrainedTokenizerFast
 
@@ -23,7 +23,6 @@ from kblam.knowledge.sentence_model import Updates
 from kblam.models.adapter import Adapter
 from kblam.models.shipped import SHIPPED
 from kblam.models.tensor_files import read_cross_weights
-from kblam.naming.asking import is_description
 from kblam.synthesis.facts import make_facts, split_properties
 from kblam.synthesis.making import Recipe, add_questions, with_aliases
 from kblam.synthesis.properties import Property
@@ -144,7 +143,7 @@ def calibration_exams() -> list[Exam]:
 def world_exams() -> list[Exam]:
     """Questions about a third of the worlds that are kept for this, as they are and told in descriptions, and about all glossaries."""
     kept = worlds("calibration")
-    glossaries = [world for world in kept if any(is_description(fact.property) for fact in world.facts[:2])]
+    glossaries = [world for world in kept if is_glossary(world)]
     others = [world for world in kept if world not in glossaries][::3]
     draw = random.Random(51)
     return [
