@@ -37,6 +37,9 @@ class FakeModel:
         self.batches: list[list[str]] = []
         self.stopped: list[bool] = []
 
+    def in_conversation(self, question: str, earlier: Sequence[str], version: int | None) -> str:
+        return f"{question} after {earlier[-1]}"
+
     def ask(
         self, questions: Sequence[str], grounding: str, on_text: None, version: int | None, generation: Generation
     ) -> list[Answer]:
@@ -108,6 +111,16 @@ def test_questions_that_wait_together_are_one_batch(desk: Desk, model: FakeModel
     replies = run(scene)
     assert model.batches == [["first"], ["a", "b", "c", "d"], ["elsewhere"], ["past"]]
     assert [reply.said[0].text for reply in replies] == ["first", "a", "b", "elsewhere", "past", "c", "d"]
+
+
+def test_what_goes_back_to_an_earlier_question_is_understood_in_the_thread_of_the_model(
+    desk: Desk, model: FakeModel
+) -> None:
+    async def scene() -> Reply:
+        model.go.set()
+        return await desk.ask(question("and its size?", earlier=["What is it?"]), PATIENCE)
+
+    assert run(scene).said[0].text == "and its size? after What is it?"
 
 
 def test_a_full_queue_says_when_to_come_back(desk: Desk, model: FakeModel) -> None:

@@ -321,7 +321,10 @@ class Desk:
         )
         texts = [question.text for question in questions]
         if wishes.grounding != WITHOUT_KNOWLEDGE:
-            texts = [model.in_conversation(asked.text, asked.earlier, wishes.version) for asked in questions]
+            texts = [
+                model.in_conversation(asked.text, asked.earlier, wishes.version) if asked.earlier else asked.text
+                for asked in questions
+            ]
         texts = [text for text, question in zip(texts, questions, strict=True) for _ in range(question.rows)]
         answers: list[Answer | None] = [None] * len(rows)
         if wishes.grounding == WITHOUT_KNOWLEDGE:
