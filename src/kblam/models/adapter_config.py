@@ -62,8 +62,8 @@ class AdapterConfig:
     quote_rows: int = 4
     """Rows shown to the model, at most, when it quotes."""
     check_quotes: bool = False
-    """Replace a quoting answer that lacks the value of the row it rests on by that value; for bases too small to be
-    trusted."""
+    """Replace a quoting answer that does not say the value of the row it rests on, whole and of that row only (`answering/quotes.py`), by that
+    value; for bases too small to be trusted."""
     slot_layers: tuple[int, ...] = ()
     """Knowledge layers where the tokens of the chosen rows' values enter as slots; none is the paper's form."""
     slot_rows: int = 4
