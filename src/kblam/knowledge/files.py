@@ -37,6 +37,8 @@ FACT_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 """Files of facts without vectors."""
 
 _NAMED_PROBLEMS = 5
+LONGEST_HEADER = 10_000
+"""Characters in which the names of the columns are looked for, to tell what stands between them."""
 _COLUMNS = (("entity", "description"), ("entity", "property", "value"), ("name", "description_type", "description"))
 _SPACE = re.compile(r"[ \t\r\n]*")
 _log = logging.getLogger("kblam")
@@ -320,7 +322,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[Row]:
 def _delimiter(text: str) -> str:
     """What stands between the cells: a comma, unless a semicolon or a tab makes columns of facts of the first line."""
     for delimiter in ",;\t":
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(text[:LONGEST_HEADER], newline=""), delimiter=delimiter)
         try:
             if _holds_facts(_header(reader)):
                 return delimiter
