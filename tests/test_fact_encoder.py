@@ -237,23 +237,28 @@ def test_weights_that_lack_more_than_that_do_not_fit(adapter: Adapter, tmp_path:
 
 
 def test_each_way_of_calling_a_thing_weighs_for_itself() -> None:
-    evidence = torch.tensor([[0.0, named, 0.0] for named in (0.0, 0.9, 1.0, 0.0, 0.9, 1.0)])
-    described = torch.tensor([False] * 3 + [True] * 3)
-    weight = torch.tensor([[0.0, counts, 0.0] for counts in (0.0, 2.0, -1.0, 5.0, 1.0)])
-    bias = torch.tensor([0.5, 0.0, 3.0, -1.0, 1.0])
-    assert way_called(evidence, described).tolist() == [0, 1, 2, 3, 4, 4]
-    expected = torch.sigmoid(torch.tensor([0.5, 1.8, 2.0, -1.0, 1.9, 2.0]))
-    torch.testing.assert_close(chances(evidence, described, weight, bias), expected)
+    named = torch.tensor([0.0, 0.9, 1.0, 0.0, 0.9, 1.0, 0.9, 1.0])
+    described = torch.tensor([False] * 3 + [True] * 3 + [False] * 2)
+    said = torch.tensor([False] * 6 + [True] * 2)
+    way = way_called(named, described, said)
+    assert way.tolist() == [0, 1, 2, 3, 4, 4, 5, 2]
+    evidence = torch.stack([torch.zeros(8), named], dim=1)
+    weight = torch.tensor([[0.0, counts] for counts in (0.0, 2.0, -1.0, 5.0, 1.0, 10.0)])
+    bias = torch.tensor([0.5, 0.0, 3.0, -1.0, 1.0, -4.0])
+    expected = torch.sigmoid(torch.tensor([0.5, 1.8, 2.0, -1.0, 1.9, 2.0, 5.0, 2.0]))
+    torch.testing.assert_close(chances(evidence, way, weight, bias), expected)
 
 
-def test_adapters_that_knew_of_no_descriptions_weigh_them_as_other_rows(adapter: Adapter, tmp_path: Path) -> None:
-    assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
-    weight, bias = torch.randn(3, len(adapter.evidence)), torch.tensor([1.0, 2.0, 3.0])
+@pytest.mark.parametrize(("known", "taken"), [(3, [0, 1, 2, 0, 2, 0]), (5, [0, 1, 2, 3, 4, 0])])
+def test_adapters_that_knew_fewer_ways_weigh_new_ones_like_older(
+    known: int, taken: list[int], adapter: Adapter, tmp_path: Path
+) -> None:
+    weight, bias = torch.randn(known, len(adapter.evidence)), torch.arange(known) + 1.0
     adapter.refusal_weight, adapter.refusal_bias = weight, bias
     adapter.save(tmp_path / "adapter")
     again = Adapter.load(tmp_path / "adapter")
     assert again.refusal_weight is not None and again.refusal_bias is not None
-    assert torch.equal(again.refusal_weight, weight[[0, 1, 2, 0, 2]]) and again.refusal_bias.tolist() == [1, 2, 3, 1, 3]
+    assert torch.equal(again.refusal_weight, weight[taken]) and torch.equal(again.refusal_bias, bias[taken])
 
 
 def test_descriptions_and_texts_as_long_as_one_are_known(adapter: Adapter) -> None:

@@ -137,7 +137,7 @@ def test_changes_that_are_not_known_need_a_new_reader() -> None:
 
 
 def test_names_are_put_together_again_after_many_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kblam.naming.names.MOST_CHANGES", 2)
+    monkeypatch.setattr("kblam.naming.lookup.MOST_CHANGES", 2)
     facts = [Triple(f"e{row}", "p", "v") for row in range(5)]
     names = Names(facts)
     for row in range(5):

@@ -1,5 +1,5 @@
 """Ask a model about small knowledge bases as people keep them: `python benchmarks/everyday/measure.py [--model default]`, or about
-glossaries: `--folder benchmarks/descriptions`.
+glossaries: `--folder benchmarks/descriptions`; or the other way round, for the things that have something: `--folder benchmarks/inverse`.
 
 Beside it BM25 and the dense retriever of the same encoder, whose best row counts as their answer, copied perfectly; where
 nothing should be answered they have the threshold that is best on these very questions.
@@ -23,6 +23,8 @@ from kblam.evaluation.suite import holds
 HERE = Path(__file__).parent
 FOREIGN = ("_zh", "_ja")
 """How the names of those in Chinese and Japanese end."""
+INVERSE = "inverse"
+"""The folder whose questions, but those of the kind `forward`, ask for things."""
 AT_ONCE = 16
 
 
@@ -36,7 +38,8 @@ class Case:
     """Whether a fact answers it."""
     answer: Answer
     right: bool
-    """The value of the fact, word for word, or a refusal where nothing answers."""
+    """The value of the fact, word for word; of questions for things the names of those and of no others; or a refusal where nothing
+    answers."""
     cited: bool
     rivals: dict[str, tuple[bool, float]]
     """For each rival whether its best row is the right one, and that row's score."""
@@ -52,18 +55,28 @@ def cases(model: KBLaM, folder: Path, name: str) -> list[Case]:
     answers: list[Answer] = []
     for start in range(0, len(texts), AT_ONCE):
         answers += model.ask(texts[start : start + AT_ONCE])
-    found = rivals(base, texts, 1)
+    found, inverse = rivals(base, texts, 1), folder.name == INVERSE
     outcome = []
     for index, (question, answer) in enumerate(zip(questions, answers, strict=True)):
-        fact = base.get(*question["facts"][0]) if question["facts"] else None
-        cited = bool(fact and answer.citations and answer.citations[0].triple == fact)
-        right = answer.refused if fact is None else not answer.refused and holds(answer.text, fact.value)
+        identities = question["facts"] if inverse else question["facts"][:1]
+        facts = [fact for identity in identities if (fact := base.get(*identity))]
+        cited = bool(facts and answer.citations and answer.citations[0].triple in facts)
+        if inverse and facts and question["kind"] != "forward":
+            right = not answer.refused and names_in(answer.text, base) == {fact.entity for fact in facts}
+        else:
+            right = answer.refused == (not facts) and all(holds(answer.text, fact.value) for fact in facts[:1])
         others = {
-            rival: (base.triples[best.rows[index, 0]] == fact, float(best.scores[index]))
+            rival: (base.triples[best.rows[index, 0]] in facts, float(best.scores[index]))
             for rival, best in found.items()
         }
-        outcome.append(Case(name, question["kind"], fact is not None, answer, right, cited, others))
+        outcome.append(Case(name, question["kind"], bool(facts), answer, right, cited, others))
     return outcome
+
+
+def names_in(text: str, base: KnowledgeBase) -> set[str]:
+    """The things whose names a text holds, but for names within longer ones."""
+    held = {fact.entity for fact in base if fact.entity in text}
+    return {name for name in held if not any(name in other for other in held - {name})}
 
 
 def table(asked: list[Case]) -> dict[str, Any]:

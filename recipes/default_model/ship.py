@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from train_base import new_model
-from train_facts import FACTS, is_glossary, worlds
+from train_facts import FACTS, is_glossary, is_inverse, worlds
 from train_reading import CALIBRATION_THEMES, ENCODER
 from transformers import PreTrainedTokenizerFast
 
@@ -27,6 +27,7 @@ from kblam.synthesis.facts import make_facts, split_properties
 from kblam.synthesis.making import Recipe, add_questions, with_aliases
 from kblam.synthesis.properties import Property
 from kblam.synthesis.questions import Question
+from kblam.training.inverse_questions import turned_round
 from kblam.training.prior import calibrate_refusal
 from kblam.training.questions import Exam, make_exam
 from kblam.training.worlds import World
@@ -51,6 +52,9 @@ WORLD_WEIGHT = 0.1
 ones."""
 GLOSSARY_WEIGHT = 0.5
 """Of one about a glossary: descriptions are weighed for themselves, and few others are about any."""
+
+INVERSE_WEIGHT = 0.5
+"""Of one that says a value and asks for its thing: likewise."""
 
 
 def joined_adapter() -> Adapter:
@@ -141,15 +145,17 @@ def calibration_exams() -> list[Exam]:
 
 
 def world_exams() -> list[Exam]:
-    """Questions about a third of the worlds that are kept for this, as they are and told in descriptions, and about all glossaries."""
+    """Questions about a third of the worlds that are kept for this, as they are, told in descriptions and turned round, and about all
+    glossaries and all worlds whose questions say values."""
     kept = worlds("calibration")
-    glossaries = [world for world in kept if is_glossary(world)]
-    others = [world for world in kept if world not in glossaries][::3]
+    special = [world for world in kept if is_glossary(world) or is_inverse(world)]
+    others = [world for world in kept if world not in special][::3]
     draw = random.Random(51)
     return [
         *(_exam(world, WORLD_WEIGHT) for world in others),
         *(_exam(world.described(draw), WORLD_WEIGHT) for world in others[::2]),
-        *(_exam(world, GLOSSARY_WEIGHT) for world in glossaries),
+        *(_exam(world, GLOSSARY_WEIGHT if is_glossary(world) else INVERSE_WEIGHT) for world in special),
+        *(_exam(turned_round(world, draw), INVERSE_WEIGHT) for world in others[1::4]),
     ]
 
 

@@ -12,7 +12,7 @@ import argparse
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -28,16 +28,23 @@ from kblam.knowledge.sentence_model import load_sentence_model
 from kblam.models.adapter import Adapter
 from kblam.models.tensor_files import read_cross_weights, save_cross_weights
 from kblam.naming.asking import is_description
+from kblam.synthesis.questions import is_cjk
 from kblam.training.cross_encoder import CrossPlan, train_cross_encoder
 from kblam.training.fact_lessons import NamedLessons, WorldLessons
+from kblam.training.inverse_questions import turned_round
 from kblam.training.pair_lessons import Draw, Lesson, NamelessLessons
 from kblam.training.worlds import World, read_worlds
 
 FACTS = RUNS / "facts.safetensors"
 WORLDS = Path(__file__).parent / "worlds"
-SHARES = {"synthetic": 0.27, "worlds": 0.15, "told": 0.18, "glossaries": 0.40}
-"""Of the questions: about synthetic facts, about worlds, about worlds told in descriptions, and about glossaries. The shipped weights had only
-the first two, 6 to 5, but for their last 700 steps."""
+SHARES = {
+    "synthetic": 0.20, "worlds": 0.11, "Asian worlds": 0.13, "told": 0.14, "glossaries": 0.24, "inverse": 0.08, "turned round": 0.10,
+}  # fmt: skip
+"""Of the questions: about synthetic facts; about worlds, and those in Chinese and Japanese; about worlds told in descriptions; about
+glossaries; for the things that have something, as people ask them and by forms. Of the shipped weights only the last steps had all of
+these (see the README)."""
+INVERSE = ("25.txt", "26.txt")
+"""Files of worlds whose questions say a value and ask for the thing that has it."""
 ALIKE = 20
 """Facts that each question is set beside, at most."""
 
@@ -48,6 +55,16 @@ def worlds(part: str) -> list[World]:
     chosen = kept.get(part, lambda at: not any(of(at) for of in kept.values()))
     files = sorted(WORLDS.glob("*.txt"))
     return [world.without(LEFT_OUT) for file in files for at, world in enumerate(read_worlds(file)) if chosen(at)]
+
+
+def is_inverse(world: World) -> bool:
+    """Whether a world's questions say values: those that any file of INVERSE holds."""
+    return world.name in _inverse_names()
+
+
+@cache
+def _inverse_names() -> frozenset[str]:
+    return frozenset(world.name for file in INVERSE for world in read_worlds(WORLDS / file))
 
 
 def is_glossary(world: World) -> bool:
@@ -90,13 +107,18 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     reading = Adapter.load(options.reading)
     known = [compared(world, reading) for world in worlds("training")]
-    others, draw = [world for world in known if not is_glossary(world)], random.Random(options.seed)
+    draw, count = random.Random(options.seed), options.statements
+    others = [world for world in known if not (is_glossary(world) or is_inverse(world))]
+    turned = [turned_round(world, draw) for world in known if not is_glossary(world)]
     nameless = NamelessLessons.about(practice(options.facts, 0), encoder=load_encoder(ENCODER))
     kinds: dict[str, Draw] = {
         "synthetic": NamedLessons(replace(nameless, statements=options.statements)),
-        "worlds": WorldLessons(others, options.statements),
-        "told": WorldLessons([world.described(draw) for world in others], options.statements),
-        "glossaries": WorldLessons([world for world in known if is_glossary(world)], options.statements),
+        "worlds": WorldLessons([world for world in others if not is_cjk(world.questions[0].text)], count),
+        "Asian worlds": WorldLessons([world for world in others if is_cjk(world.questions[0].text)], count),
+        "told": WorldLessons([world.described(draw) for world in others], count),
+        "glossaries": WorldLessons([world for world in known if is_glossary(world)], count),
+        "inverse": WorldLessons([world for world in known if is_inverse(world)], count),
+        "turned round": WorldLessons([world for world in turned if world.questions], count),
     }
 
     def lessons(draw: random.Random) -> Lesson:

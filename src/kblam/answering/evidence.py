@@ -10,12 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kblam.answering.reader import Reader, Reading, masked
-from kblam.models.refusal import BESIDE, NAMED, chances
+from kblam.answering.reader import Reader
+from kblam.answering.reading import Reading, masked
+from kblam.knowledge import Triple
+from kblam.models.refusal import BESIDE, NAMED, chances, way_called
 from kblam.naming.asking import asked_property, is_description
 from kblam.naming.foreign_words import foreign_words
 
-__all__ = ["confidence", "described", "evidence"]
+__all__ = ["confidence", "described", "evidence", "ways"]
 
 LONELY = 0.3
 """Masked lead of the only row of an entity, as a cosine: about that of a right row."""
@@ -63,7 +65,8 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
     if adapter.refusal_weight is None or adapter.refusal_bias is None:
         return torch.ones(len(rows))
     found = evidence(reader, reading, rows)
-    chance = chances(found, described(reader, rows).to(found.device), adapter.refusal_weight, adapter.refusal_bias)
+    way = ways(reader, reading, rows).to(found.device)
+    chance = chances(found, way, adapter.refusal_weight, adapter.refusal_bias)
     # A question that names both the entity and the property asks for that very row, in whatever language; a name that is
     # not written quite like that, or goes on, is left to what reads the fact whole.
     named = found[:, adapter.evidence.index(NAMED)]
@@ -71,6 +74,17 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
         named = named.floor() * (found[:, adapter.evidence.index(BESIDE)] == 0)
     named = named * found[:, adapter.evidence.index("property named")]
     return torch.maximum(chance, CERTAIN * named).cpu()
+
+
+def ways(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
+    """In which of `refusal.WAYS` each question calls the thing of its row, (n,)."""
+    mentions = [reading.mention_of(index, row) for index, row in enumerate(rows)]
+    said = [reading.says_value(index, row) for index, row in enumerate(rows)]
+    return way_called(
+        torch.tensor([0.0 if mention is None else mention.similarity for mention in mentions]),
+        described(reader, rows),
+        torch.tensor(said, dtype=torch.bool),
+    )
 
 
 def described(reader: Reader, rows: Sequence[int]) -> Tensor:
@@ -119,11 +133,22 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
         if named:
             weighed.append(torch.stack([logit, none, none, *foreign]))
             continue
-        likely = [] if reading.mentions[index] else reading.bonuses[index][0].tolist()
-        others = [triples[other] for other in likely if other != row]
+        alone = reading.mentions[index] and not reading.says_value(index, row)
+        likely = [] if alone else reading.bonuses[index][0].tolist()
+        twins = set(reader.twins(reading, index, row))
+        others = [
+            triples[other]
+            for other in likely
+            if other != row and other not in twins and not _says_the_same(triples[other], triples[row])
+        ]
         lead = logit - pairs.logits([text] * len(others), others).max().to(none) if others else logit
         weighed.append(torch.stack([none, logit, lead, *foreign]))
     return weighed
+
+
+def _says_the_same(one: Triple, other: Triple) -> bool:
+    """Of the same thing or of another."""
+    return (one.property, one.value) == (other.property, other.value)
 
 
 def _flags(reader: Reader, reading: Reading, index: int, row: int) -> tuple[float, float, float, float]:

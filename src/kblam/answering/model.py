@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from kblam.answering.answer import Answer, cited
-from kblam.answering.clauses import is_stated
+from kblam.answering.answer import Answer
+from kblam.answering.composing import composed
 from kblam.answering.conversation import in_conversation
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import confidence
-from kblam.answering.prompts import REFUSAL, check_question
-from kblam.answering.quotes import quotes
-from kblam.answering.reader import Reader, Reading, follow
+from kblam.answering.forms import answering_rows, form_asked, listed
+from kblam.answering.prompts import check_question
+from kblam.answering.reader import Reader, follow
+from kblam.answering.reading import Reading
 from kblam.answering.speech import Choice, Speech
 from kblam.answering.vectors import Scan
 from kblam.attention.approximate import load_faiss
@@ -235,28 +236,26 @@ class KBLaM:
         flat = [clause for part in parts for clause in part]
         reading = reader.read(flat)
         choices = self._choose(reader, reading)
-        wanted = [index for index, choice in enumerate(choices) if choice.rows]
-        owners = [number for number, part in enumerate(parts) for _ in part]
-        speaking = [owners[index] for index in wanted]
         quoting = grounding == "quote"
+        owners = [number for number, part in enumerate(parts) for _ in part]
+        # Things are listed as they are stored; a model whose words are not checked is left to say which.
+        told = {
+            index
+            for index, each in enumerate(choices)
+            if each.rows and each.form == "thing" and quoting and self._checks
+        }
+        wanted = [index for index, choice in enumerate(choices) if choice.rows and index not in told]
+        speaking = [owners[index] for index in wanted]
         # Words that may still be corrected, or joined from several clauses, are heard when they are final.
         live = {own for own in speaking if owners.count(own) == 1 and not (quoting and self._checks)}
         spoken_of = [choices[index] for index in wanted]
         said = self.speech.say(reader, spoken_of, quoting, generation.heard_by(live), speaking, every)
         texts = dict(zip(wanted, said, strict=True))
-        answers, start = [], 0
-        for question, part in zip(questions, parts, strict=True):
-            mine = range(start, start + len(part))
-            start += len(part)
-            answers.append(
-                self._compose(
-                    question,
-                    [choices[index] for index in mine],
-                    [texts.get(index) for index in mine],
-                    reader.snapshot,
-                    grounding,
-                )
-            )
+        texts |= {index: listed([reader.snapshot.triples[row] for row in choices[index].rows]) for index in told}
+        answers, checks = [], self._checks and quoting and reader.snapshot.has_texts
+        for number, question in enumerate(questions):
+            spoken = [(choices[index], texts.get(index)) for index, owner in enumerate(owners) if owner == number]
+            answers.append(composed(question, spoken, reader.snapshot, checks, grounding, self.name))
         for number, answer in enumerate(answers):
             listener = generation.listener(number)
             if listener is not None and number not in live:
@@ -320,17 +319,17 @@ class KBLaM:
         sure = confidence(reader, reading, best).to(scores.device)
         weights = torch.cat([scores.softmax(-1) * sure[:, None], 1 - sure[:, None]], -1).cpu()
         attended = scores.topk(min(self._top_k, rows)).indices
-        return [
-            Choice(text, asked, share, self._worth_quoting(share[:-1]) if chance > 0.5 else (), best)
-            for text, asked, share, chance, best in zip(
-                reader.said_plainly(reading, best),
-                reading.embedding,
-                weights,
-                sure.tolist(),
-                attended,
-                strict=True,
-            )
-        ]
+        choices = []
+        for index, text in enumerate(reader.said_plainly(reading, best)):
+            share, form = weights[index], form_asked(reader, reading, index, best[index])
+            found: tuple[int, ...] = ()
+            if sure[index] > 0.5:
+                things = form == "thing"
+                found = (
+                    answering_rows(reader, reading, index, best[index]) if things else self._worth_quoting(share[:-1])
+                )
+            choices.append(Choice(text, reading.embedding[index], share, found, attended[index], form))
+        return choices
 
     def _worth_quoting(self, weights: Tensor) -> tuple[int, ...]:
         most = AdapterConfig.quote_rows if self.adapter is None else self.adapter.config.quote_rows
@@ -361,37 +360,3 @@ class KBLaM:
     @property
     def _top_k(self) -> int:
         return AdapterConfig.top_k if self.adapter is None else self.adapter.config.top_k
-
-    def _compose(
-        self, question: str, choices: list[Choice], texts: list[str | None], snapshot: Snapshot, grounding: Grounding
-    ) -> Answer:
-        checked = [
-            REFUSAL if text is None else self._checked(choice, text, snapshot, grounding)
-            for choice, text in zip(choices, texts, strict=True)
-        ]
-        refused = all(text == REFUSAL for text in checked)
-        said = [
-            f"{REFUSAL.rstrip('.')}: {choice.clause}" if text == REFUSAL else text
-            for choice, text in zip(choices, checked, strict=True)
-            if text != REFUSAL or is_stated(choice.clause, question)
-        ]
-        answering = [choice for choice in choices if choice.rows] or choices
-        weights = torch.stack([choice.weights for choice in answering]).mean(0)
-        return Answer(
-            question=question,
-            text=REFUSAL if refused else "\n".join(dict.fromkeys(said)),
-            refused=refused,
-            corrected=any(text not in (None, ours) for text, ours in zip(texts, checked, strict=True)),
-            citations=cited(weights[:-1], [choice.rows[0] for choice in answering if choice.rows], snapshot.triples),
-            confidence=1 - float(weights[-1]),
-            grounding=grounding,
-            rows=len(snapshot.triples),
-            version=snapshot.version,
-            model=self.name,
-        )
-
-    def _checked(self, choice: Choice, text: str, snapshot: Snapshot, grounding: str) -> str:
-        """The model's words, or the value they should have held (see `AdapterConfig.check_quotes`)."""
-        fact = snapshot.triples[choice.rows[0]]
-        trusted = not self._checks or grounding != "quote" or not snapshot.has_texts
-        return text if trusted or quotes(text, fact) else fact.value

@@ -44,11 +44,19 @@ class Pairs:
         return torch.tensor(self._logits.get(list(zip(questions, texts, strict=True))))
 
     def among(
-        self, questions: Sequence[str], facts: Sequence[Sequence[Triple]], scores: Sequence[Tensor]
+        self,
+        questions: Sequence[str],
+        facts: Sequence[Sequence[Triple]],
+        scores: Sequence[Tensor],
+        more: Sequence[int] | None = None,
     ) -> list[Tensor]:
         """Logits of each question with its facts that are best by these scores, (facts,) each; the others' are those of
-        the worst of them."""
-        best = [score.topk(min(MOST_PAIRED, len(score))).indices for score in scores]
+        the worst of them.
+
+        more: how many of each question are read beside the usual MOST_PAIRED.
+        """
+        most = [MOST_PAIRED + beside for beside in more or [0] * len(scores)]
+        best = [score.topk(min(count, len(score))).indices for count, score in zip(most, scores, strict=True)]
         chosen = [[some[at] for at in places.tolist()] for some, places in zip(facts, best, strict=True)]
         asked = [question for question, some in zip(questions, chosen, strict=True) for _ in some]
         together = self.logits(asked, [fact for some in chosen for fact in some]) if asked else torch.empty(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from kblam.answering.clauses import about_all, clauses
 from kblam.answering.gloss import in_english
 from kblam.answering.pairs import MOST_PAIRED, pairs_of
+from kblam.answering.reading import Reading, masked, renamed
 from kblam.answering.statements import Statements, fact_text, statement_of
 from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import Latents
@@ -31,50 +32,21 @@ from kblam.naming.near_names import near_mention
 from kblam.naming.partial_names import partial_mention
 from kblam.naming.scattered_names import longer_mention
 from kblam.naming.unspaced_parts import unspaced_part
+from kblam.naming.values import Values
 
-__all__ = ["Reader", "Reading", "by_turns", "follow", "masked"]
+__all__ = ["Reader", "by_turns", "follow"]
 
 SPACES = re.compile(r"\s{2,}")
 RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 UNNAMED = 2.0
 """How much more the whole fact counts where no name has chosen the rows before: then the prior says little of them."""
+MOST_INVERSE = 4
+"""Rows of one question that are read because it says their values."""
+MOST_TWINS = 100
+"""Rows that say the same of different things, and answer together."""
 MOST_STATED = 64
 """Rows of one question that are read without their names."""
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """Questions as the knowledge sees them."""
-
-    texts: tuple[str, ...]
-    embedding: Tensor
-    """(n, D)."""
-    masked: Tensor
-    """(n, E) of length one: `nameless`, embedded."""
-    nameless: tuple[str, ...]
-    """The questions with `it` in place of the names in them."""
-    plain: tuple[str, ...]
-    """The questions with the stored name of a thing in place of another name for it, or of a misspelt one."""
-    mentions: tuple[tuple[Mention, ...], ...]
-    """The names in each question."""
-    bonuses: tuple[tuple[Tensor, Tensor], ...]
-    """For each question the rows whose entity it names, or that it resembles most if it names none, (r,), and what that adds to
-    their scores, (r,)."""
-    count: int
-    """M."""
-
-    def mention_of(self, question: int, row: int) -> Mention | None:
-        """Where a question names the thing of a row."""
-        return next((mention for mention in self.mentions[question] if row in mention.rows), None)
-
-    @property
-    def named(self) -> Tensor:
-        """What the bonuses add to the scores, (n, M)."""
-        named = torch.zeros(len(self.texts), self.count, device=self.embedding.device)
-        for scores, (rows, bonus) in zip(named, self.bonuses, strict=True):
-            scores[rows] = bonus
-        return named
 
 
 class Reader:
@@ -86,7 +58,7 @@ class Reader:
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
         self.meaning_encoder = adapter.meaning_encoder(encoder)
-        self.names = Names(snapshot.triples)
+        self.names, self.values = Names(snapshot.triples), Values(snapshot.triples)
         self.statements = Statements(self._encode_nameless)
         self.nameless_pairs = pairs_of(adapter.cross_encoder(), statement_of)
         self.fact_pairs = pairs_of(adapter.fact_encoder(), fact_text)
@@ -97,6 +69,7 @@ class Reader:
         reader = copy(self)
         reader.snapshot = snapshot
         reader.names = self.names.changed(snapshot.triples, touched)
+        reader.values = self.values.changed(snapshot.triples, touched)
         reader.latents = reread_rows(self.adapter, self.latents, snapshot, touched)
         return reader
 
@@ -134,18 +107,21 @@ class Reader:
         """Embed the questions and find the names in them."""
         embedding = self.encode(questions, self.question_encoder)
         mentions = [tuple(self._mentions(question)) for question in questions]
+        said = tuple(self._said(question, found) for question, found in zip(questions, mentions, strict=True))
         unnamed = [index for index, found in enumerate(mentions) if not found]
         resembling = dict(zip(unnamed, self._resembling(embedding[unnamed]), strict=True))
         for index, rows in resembling.items():
             mentions[index] = self._misspelt(questions[index], rows) or self._partial(questions[index])
         likely = self._likely(questions, embedding, mentions, resembling)
+        inverse = [self._inverse(*each) for each in zip(questions, embedding, said, likely, strict=True)]
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
         plain = tuple(
             self._by_stored_names(question, found) for question, found in zip(questions, mentions, strict=True)
         )
-        reading = Reading(tuple(questions), embedding, vectors, nameless, plain, tuple(mentions), (), len(self.latents))
-        return replace(reading, bonuses=self._bonuses(reading, likely))
+        texts, count = tuple(questions), len(self.latents)
+        reading = Reading(texts, embedding, vectors, nameless, plain, tuple(mentions), said, (), count)
+        return replace(reading, bonuses=self._bonuses(reading, likely, inverse))
 
     def _likely(
         self,
@@ -176,6 +152,25 @@ class Reader:
             if all(mention.end <= other.start or other.end <= mention.start for other in apart):
                 apart.append(mention)
         return sorted(apart, key=lambda each: each.start)
+
+    def _said(self, question: str, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+        """The values that a question says, if it may ask for the things that have them: where it names no thing, or only such as
+        are values, too."""
+        if not (self._reads_whole and self.snapshot.has_texts):
+            return ()
+        said = self.values.said(question)
+        if not mentions:
+            return tuple(said)
+        also = [[value for value in said if value.covers(name)] for name in mentions]
+        return tuple(value for values in also for value in values) if all(also) else ()
+
+    def _inverse(self, question: str, vector: Tensor, said: Sequence[Mention], likely: Sequence[int]) -> list[int]:
+        """The rows beside the likely ones whose values a question (D,) says, one for each of their properties, those that it names
+        first, MOST_INVERSE at most."""
+        known = set(likely)
+        first = {self.names.property_of(row): row for value in said for row in reversed(value.rows) if row not in known}
+        rows = self._likely_first(vector, sorted(first.values()))
+        return sorted(rows, key=lambda row: not self.names.named_property(question, row))[:MOST_INVERSE]
 
     def _resembling(self, questions: Tensor) -> list[list[int]]:
         """The rows that questions (n, D) resemble most, the most first; none without texts."""
@@ -218,7 +213,7 @@ class Reader:
         for mention in reversed(mentions):
             entities = {self.snapshot.triples[row].entity for row in mention.rows}
             if not mention.partial and len(entities) == 1:
-                question = _renamed(question, mention, entities.pop())
+                question = renamed(question, mention, entities.pop())
         return question
 
     def _likely_first(self, question: Tensor, rows: list[int]) -> list[int]:
@@ -227,24 +222,51 @@ class Reader:
             return rows
         return [rows[at] for at in self.prior(question, rows).argsort(descending=True).tolist()]
 
-    def _bonuses(self, reading: Reading, likely: Sequence[Sequence[int]]) -> tuple[tuple[Tensor, Tensor], ...]:
-        """For each question its likely rows, which it names if it names any, and what is added to their scores."""
+    def _bonuses(
+        self, reading: Reading, likely: Sequence[Sequence[int]], inverse: Sequence[Sequence[int]]
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        """For each question its likely rows, which it names if it names any, and those whose values it says, and what is added to
+        their scores."""
         bonus, like = self.adapter.name_bonus, reading.masked
         if bonus is None:
             return tuple((torch.empty(0, dtype=torch.long, device=like.device), like.new_empty(0)) for _ in likely)
         scores = self._first_scores(reading, likely)
+        # What only reading whole can tell: as good as the best of the others before.
+        scores = [
+            torch.cat([score, (score.max() if len(score) else bonus[0]).expand(len(rows))])
+            for score, rows in zip(scores, inverse, strict=True)
+        ]
+        rows = [[*some, *others] for some, others in zip(likely, inverse, strict=True)]
         if self._reads_whole:
             assert self.fact_pairs is not None
-            logits = self.fact_pairs.among(reading.plain, self._facts(likely), scores)
+            logits = self.fact_pairs.among(reading.plain, self._facts(rows), scores, [len(some) for some in inverse])
             counts = [bonus[4] * (1.0 if found else UNNAMED) for found in reading.mentions]
             scores = [
                 score + count * (found - found.max()) if len(found) else score
                 for score, count, found in zip(scores, counts, logits, strict=True)
             ]
         return tuple(
-            (torch.tensor(rows, dtype=torch.long, device=like.device), score)
-            for rows, score in zip(likely, scores, strict=True)
+            self._with_twins(reading, index, some, score)
+            for index, (some, score) in enumerate(zip(rows, scores, strict=True))
         )
+
+    def _with_twins(self, reading: Reading, index: int, rows: list[int], scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows, and those that say the same of other things, with the same scores."""
+        found = dict(zip(rows, range(len(rows)), strict=True))
+        for at, row in enumerate(rows):
+            found.update((twin, at) for twin in self.twins(reading, index, row) if twin not in found)
+        return torch.tensor(list(found), dtype=torch.long, device=scores.device), scores[list(found.values())]
+
+    def twins(self, reading: Reading, index: int, row: int) -> list[int]:
+        """The rows that have the property of a row and the value in it that a question says, itself among them, MOST_TWINS at most;
+        none if it says none, or names the thing."""
+        if reading.mention_of(index, row) is not None:
+            return []
+        values = [value for value in reading.said[index] if row in value.rows]
+        name = self.names.property_of(row)
+        return [other for value in values[:1] for other in value.rows if self.names.property_of(other) == name][
+            :MOST_TWINS
+        ]
 
     def _first_scores(self, reading: Reading, likely: Sequence[Sequence[int]]) -> list[Tensor]:
         """What is added to the scores of each question's likely rows before they are read whole, (rows,): by names, and by what
@@ -314,7 +336,7 @@ class Reader:
         texts = []
         for index, (text, row) in enumerate(zip(reading.texts, rows, strict=True)):
             mention = reading.mention_of(index, row)
-            texts.append(text if mention is None else _renamed(text, mention, self.snapshot.triples[row].entity))
+            texts.append(text if mention is None else renamed(text, mention, self.snapshot.triples[row].entity))
         return texts
 
     @torch.no_grad()
@@ -350,17 +372,3 @@ def follow(reader: Reader, knowledge: KnowledgeBase) -> Reader | None:
             return None
         if knowledge.snapshot() is snapshot:  # else the rows touched are those of a later version
             return reader.following(snapshot, touched)
-
-
-def masked(question: str, mentions: Sequence[Mention]) -> str:
-    """The question with `it` in place of the names in it."""
-    for mention in reversed(mentions):
-        question = f"{question[: mention.start]}it{question[mention.end :]}"
-    return question
-
-
-def _renamed(question: str, mention: Mention, name: str) -> str:
-    """The question with a name in place of what is mentioned, unless it is the same."""
-    if question[mention.start : mention.end].casefold() == name.casefold():
-        return question
-    return f"{question[: mention.start]}{name}{question[mention.end :]}"

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.decoding import Generation, generate
+from kblam.answering.forms import Form
 from kblam.answering.prompts import chat_prompt, quoting_prompt
 from kblam.answering.reader import Reader
 from kblam.answering.vectors import read_rows
@@ -47,6 +48,13 @@ class Choice:
     """The rows that answer, best first; none when the clause is refused."""
     attended: Tensor
     """(k,): the rows that generation attends to, best first."""
+    form: Form = "value"
+    """What the clause asks for."""
+
+    @property
+    def answering(self) -> tuple[int, ...]:
+        """The rows that the answer says: the best, or all of the things it names."""
+        return self.rows if self.form == "thing" else self.rows[:1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,11 +43,14 @@ FACT_EVIDENCE = (
 """Likewise with one that reads whole facts."""
 WAYS = (
     "by no name", "by a part of its name, or a misspelt one", "by name", "of a description, by no name", "of a description, by name",
+    "by what it has",
 )  # fmt: skip
 """What speaks for a row counts differently where it must show which thing is meant as well, and where the row is a description,
-which answers much that its property does not say."""
-_OLDER_WAYS = (0, 1, 2, 0, 2)
-"""Which of the first three, all that there were, the present ones were."""
+which answers much that its property does not say, or where the question says the value and asks what has it."""
+BY_VALUE = 5
+"""The last of them."""
+_OLDER_WAYS = {3: (0, 1, 2, 0, 2, 0), 5: (0, 1, 2, 3, 4, 0)}
+"""Which of the ways, when there were so many, the present ones were."""
 _UNCALIBRATED = 0.5
 """Weight of the row's score as long as nothing is known of the rest."""
 _DOUBT = -6.0
@@ -60,17 +63,16 @@ def uncalibrated(features: int) -> tuple[Tensor, Tensor]:
     return weight, torch.full((len(WAYS),), _DOUBT)
 
 
-def way_called(evidence: Tensor, described: Tensor) -> Tensor:
-    """Which of `WAYS` each question calls the thing of its row, (n,), from what speaks for it (n, F); described: whether the row
-    is a description, (n,)."""
-    named = evidence[:, EVIDENCE.index(NAMED)]
-    return torch.where(described, 3 + (named > 0).long(), (named > 0).long() + (named >= 1).long())
+def way_called(named: Tensor, described: Tensor, said: Tensor) -> Tensor:
+    """Which of `WAYS` each question calls the thing of its row, (n,), from how well it names it (n,), whether the row is a
+    description (n,), and whether it says its value (n,)."""
+    way = torch.where(described, 3 + (named > 0).long(), (named > 0).long() + (named >= 1).long())
+    return torch.where(said & (named < 1), BY_VALUE, way)
 
 
-def chances(evidence: Tensor, described: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The probability that each row answers, (n,), from what speaks for it (n, F), whether it is a description (n,), weights
-    (W, F) and biases (W,)."""
-    way = way_called(evidence, described)
+def chances(evidence: Tensor, way: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The probability that each row answers, (n,), from what speaks for it (n, F), how its thing is called (n,), weights (W, F)
+    and biases (W,)."""
     return torch.sigmoid((evidence * weight[way]).sum(-1) + bias[way])
 
 
@@ -84,7 +86,8 @@ def for_all_ways(tensor: Tensor, dims: int) -> Tensor:
     """Weights (W, F), dims 2, or biases (W,), dims 1, of an older adapter, which knew fewer ways or none."""
     if tensor.dim() < dims:
         return tensor.expand(len(WAYS), *tensor.shape)
-    return tensor[list(_OLDER_WAYS)] if len(tensor) == max(_OLDER_WAYS) + 1 else tensor
+    older = _OLDER_WAYS.get(len(tensor))
+    return tensor if older is None else tensor[list(older)]
 
 
 def grown(tensor: Tensor, width: int, most: int) -> Tensor:

@@ -18,3 +18,7 @@ class Mention:
     """1 for the name as it is written, less for a misspelt one."""
     partial: bool = False
     """Whether a part of the name is said."""
+
+    def covers(self, other: Mention) -> bool:
+        """Whether the other one lies within this one."""
+        return self.start <= other.start and other.end <= self.end

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from kblam.knowledge import Triple
 from kblam.naming.asking import asks_what_it_is, is_description
+from kblam.naming.lookup import Lookup, folded
 from kblam.naming.mention import Mention
 from kblam.naming.spellings import TOKEN, Neighbours, Spellings, Words
 from kblam.naming.spoken_words import common
@@ -34,8 +35,6 @@ MOST_NAMES = 64
 """A word in more names than these does not say which is meant."""
 MOST_HOLDING = 256
 """Two characters in more names than these neither."""
-MOST_CHANGES = 2000
-"""Names that may differ between versions before they are put together again."""
 OPENERS = frozenset(
     "a an the of in on at to is it its as by do does or and are was be for from how what who when where which why i we you "
     "he she they this that can us me my no not so if "
@@ -61,28 +60,17 @@ PREFIXES = "New Old Upper Lower North South East West Little Great Saint Mount L
 """What makes another name of one where Chinese or Japanese stands right before it: 找New [Falen]."""
 
 
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 class Names:
     """The entities, aliases and properties of one version of a knowledge base."""
 
     def __init__(self, triples: Sequence[Triple]) -> None:
         self._triples = triples
-        self._changes: dict[str, tuple[int, ...]] = {}
-        """Names whose rows differ from `_rows`, which versions share."""
-        rows: dict[str, list[int]] = {}
-        self.properties: Counter[str] = Counter()
+        self._known = Lookup(triples, _keys)
+        self.properties: Counter[str] = Counter(triple.property for triple in triples)
         """How many facts have a property; versions made by `changed` only add to it."""
         self._folded_properties: frozenset[str] | None = None
-        for row, triple in enumerate(triples):
-            self.properties[triple.property] += 1
-            for key in self._keys(triple):
-                rows.setdefault(key, []).append(row)
-        self._rows = {key: tuple(found) for key, found in rows.items()}
         self._spellings: list[Spellings] = []
-        """Of the names in `_rows`, when they are first needed; versions share the list."""
+        """Of the names in `_known.rows`, when they are first needed; versions share the list."""
         self._changed_spellings: Spellings | None = None
         self._words: list[Words] = []
         """The same names by their words; shared, too."""
@@ -94,33 +82,20 @@ class Names:
     def changed(self, triples: Sequence[Triple], touched: Iterable[int]) -> Names:
         """The names of another version, from these and the rows in which it may differ; costs what they cost."""
         ours, names = self._triples, object.__new__(Names)
-        # Copied, for another thread may be reading those of the version before.
-        names._triples, names._rows, names.properties = triples, self._rows, self.properties.copy()
-        names._changes, names._spellings = dict(self._changes), self._spellings
-        names._words, names._pairs = self._words, self._pairs
-        names._folded_properties = names._changed_spellings = names._changed_words = names._changed_pairs = None
         touched = {*touched, *range(len(triples), len(ours)), *range(len(ours), len(triples))}
-        for row in touched:
-            for key in names._keys(ours[row]) if row < len(ours) else ():
-                names._changes[key] = tuple(other for other in names._rows_of(key) if other != row)
-        for row in touched:
-            if row < len(triples):
-                names.properties[triples[row].property] += 1
-            for key in names._keys(triples[row]) if row < len(triples) else ():
-                names._changes[key] = tuple(sorted({*names._rows_of(key), row}))
-        if len(names._changes) > MOST_CHANGES:
-            rows = {**names._rows, **names._changes}
-            names._rows, names._changes = {key: found for key, found in rows.items() if found}, {}
-            names._spellings, names._words, names._pairs = [], [], []
+        # Copied, for another thread may be reading those of the version before.
+        names._triples, names.properties = triples, self.properties.copy()
+        names._known = self._known.changed(ours, triples, touched)
+        names.properties.update(triples[row].property for row in touched if row < len(triples))
+        same = names._known.rows is self._known.rows
+        names._spellings, names._words, names._pairs = (
+            (self._spellings, self._words, self._pairs) if same else ([], [], [])
+        )
+        names._folded_properties = names._changed_spellings = names._changed_words = names._changed_pairs = None
         return names
 
-    def _keys(self, triple: Triple) -> set[str]:
-        """What the entity is looked up by."""
-        return {_folded(name) for name in (triple.entity, *triple.aliases)}
-
     def _rows_of(self, key: str) -> tuple[int, ...]:
-        changed = self._changes.get(key)
-        return self._rows.get(key, ()) if changed is None else changed
+        return self._known.of(key)
 
     def mentions(self, question: str) -> list[Mention]:
         """The entities that the question names, longest first at each place, none inside another."""
@@ -140,12 +115,12 @@ class Names:
         having: dict[str, set[tuple[int, ...]]] = {}
         for rows in {mention.rows for mention in found if len(found) > 1}:
             for row in rows:
-                having.setdefault(_folded(self._triples[row].property), set()).add(rows)
+                having.setdefault(folded(self._triples[row].property), set()).add(rows)
         return [
             mention
             for mention in found
             # What is a thing's name, too, but here the name of a property that another thing mentioned has.
-            if not having.get(_folded(question[mention.start : mention.end]), set()) - {mention.rows}
+            if not having.get(folded(question[mention.start : mention.end]), set()) - {mention.rows}
             and not self._is_ordinary(question, mention)
         ]
 
@@ -163,21 +138,21 @@ class Names:
         """
         start, end = mention.start, mention.end
         more = DOTTED.match(question, end)
-        behind = (more is not None and not self._rows_of(_folded(more[1]))) or begins_behind(
+        behind = (more is not None and not self._rows_of(folded(more[1]))) or begins_behind(
             question, end, map(self.property_of, mention.rows), self.with_pair
         )
         before = ends_before(question, start, self.with_pair) and not any(
-            self._rows_of(_folded(question[first:start])) for first in range(max(0, start - MOST_TOKENS), start - 1)
+            self._rows_of(folded(question[first:start])) for first in range(max(0, start - MOST_TOKENS), start - 1)
         )
         return int(behind) + int(before)
 
     def _look_up(self, text: str) -> tuple[int, ...]:
-        key = _folded(text)
+        key = folded(text)
         return self._whole(key) if key not in EXACT or text in self._written(key) else ()
 
     def _written(self, key: str) -> set[str]:
         """How the names that a folded text is are written."""
-        return {name for row in self._rows_of(key) for name in self.names_of(row) if _folded(name) == key}
+        return {name for row in self._rows_of(key) for name in self.names_of(row) if folded(name) == key}
 
     def _is_ordinary(self, question: str, mention: Mention) -> bool:
         """True for an ordinary word that is somebody's initials, too, in a question that writes other names with capitals and none
@@ -195,7 +170,7 @@ class Names:
     def _whole(self, key: str) -> tuple[int, ...]:
         """All rows about what has this name: another name of a thing need not stand in every row about it."""
         rows = self._rows_of(key)
-        others = {_folded(self._triples[row].entity) for row in rows} - {key}
+        others = {folded(self._triples[row].entity) for row in rows} - {key}
         return tuple(sorted({*rows, *(row for name in others for row in self._rows_of(name))})) if others else rows
 
     def names_of(self, row: int) -> tuple[str, ...]:
@@ -209,14 +184,14 @@ class Names:
 
     def rows_named(self, name: str) -> tuple[int, ...]:
         """The rows about what has this name."""
-        return self._whole(_folded(name))
+        return self._whole(folded(name))
 
     def spelt_like(self, text: str) -> list[str]:
         """Names of entities, folded, that a casefolded text misspells or is, nearest first."""
         if not self._spellings:
-            self._spellings.append(Spellings(self._rows))
+            self._spellings.append(Spellings(self._known.rows))
         if self._changed_spellings is None:
-            self._changed_spellings = Spellings(self._changes)
+            self._changed_spellings = Spellings(self._known.changes)
         known = [*self._spellings[0].near(text), *self._changed_spellings.near(text)]
         return [name for name in known if self._rows_of(name)]
 
@@ -231,9 +206,9 @@ class Names:
         """Names of entities, folded, in which two Chinese or Japanese characters stand beside each other; none for two that do so
         in too many."""
         if not self._pairs:
-            self._pairs.append(Neighbours(self._rows))
+            self._pairs.append(Neighbours(self._known.rows))
         if self._changed_pairs is None:
-            self._changed_pairs = Neighbours(self._changes)
+            self._changed_pairs = Neighbours(self._known.changes)
         held = self._pairs[0].holding(pair), self._changed_pairs.holding(pair)
         if sum(map(len, held)) > MOST_HOLDING:
             return []
@@ -246,39 +221,39 @@ class Names:
 
     def _by_word(self) -> Words:
         if not self._words:
-            self._words.append(Words(self._rows))
+            self._words.append(Words(self._known.rows))
         return self._words[0]
 
     def _changed_by_word(self) -> Words:
         if self._changed_words is None:
-            self._changed_words = Words(self._changes)
+            self._changed_words = Words(self._known.changes)
         return self._changed_words
 
     def siblings(self, row: int) -> tuple[int, ...]:
         """The rows about the same entity, the row itself among them."""
-        return self._rows_of(_folded(self._triples[row].entity))
+        return self._rows_of(folded(self._triples[row].entity))
 
     def names_a_property(self, text: str) -> bool:
         """True when the text holds the name of a property that anything here has."""
         if self._folded_properties is None:
-            self._folded_properties = frozenset(_folded(name) for name in self.properties)
+            self._folded_properties = frozenset(folded(name) for name in self.properties)
         spans = [match.span() for match in TOKEN.finditer(text)]
         return any(
-            _folded(text[spans[first][0] : spans[last][1]]) in self._folded_properties
+            folded(text[spans[first][0] : spans[last][1]]) in self._folded_properties
             for first in range(len(spans))
             for last in range(first, min(len(spans), first + MOST_PROPERTY_TOKENS))
         )
 
     def is_property(self, words: str, row: int) -> bool:
         """True when the words are the name of the row's property."""
-        name, asked = _folded(self._triples[row].property), _folded(words)
+        name, asked = folded(self._triples[row].property), folded(words)
         return name in (asked, asked.removesuffix("各"), asked.removesuffix("都")) or (
             is_description(asked) and is_description(name)
         )
 
     def named_property(self, question: str, row: int) -> bool:
         """True when the question holds the words of the row's property; `What is NAME?` names the description."""
-        name, text = _folded(self._triples[row].property), _folded(question)
+        name, text = folded(self._triples[row].property), folded(question)
         if is_description(name) and any(
             row in mention.rows and asks_what_it_is(question, mention) for mention in self.mentions(question)
         ):
@@ -290,6 +265,11 @@ class Names:
                 return True
             at = text.find(name, at + 1)
         return False
+
+
+def _keys(triple: Triple) -> set[str]:
+    """What an entity is looked up by."""
+    return {folded(name) for name in (triple.entity, *triple.aliases)}
 
 
 def inside_longer_name(question: str, start: int, end: int) -> bool:

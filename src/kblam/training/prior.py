@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from kblam.answering.evidence import described, evidence
+from kblam.answering.evidence import evidence, ways
 from kblam.answering.reader import Reader
 from kblam.knowledge import Encoder, KnowledgeBase
 from kblam.models.adapter import Adapter
-from kblam.models.refusal import WAYS, chances, way_called
+from kblam.models.refusal import WAYS, chances
 from kblam.training.questions import Exam, Practice
 
 __all__ = ["calibrate_refusal", "train_prior"]
@@ -79,17 +79,16 @@ def calibrate_refusal(
     """
     assert adapter.refusal_weight is not None and adapter.refusal_bias is not None
     looked = [_evidence(adapter, exam, encoder) for exam in exams]
-    whole, found, told = (torch.cat(parts) for parts in zip(*looked, strict=True))
+    whole, found, called = (torch.cat(parts) for parts in zip(*looked, strict=True))
     there = torch.tensor([answerable for exam in exams for answerable in exam.answerable])
     counts = torch.tensor([exam.weight for exam in exams for _ in exam.questions])
-    evidence, truth, counts, telling = (each[found | ~there] for each in (whole, there.float(), counts, told))
+    evidence, truth, counts, way = (each[found | ~there] for each in (whole, there.float(), counts, called))
     mean, deviation = evidence.mean(0), evidence.std(0) + 1e-6
     standard = (evidence - mean) / deviation
     standard[:, adapter.evidence.index("score")] = 0.0
     standard = torch.cat([standard, torch.ones(len(standard), 1)], dim=1)
     shares = [counts[truth == side].sum().clamp(min=1e-6) for side in (0, 1)]
     counts = counts / torch.where(truth == 1, shares[1], shares[0]) * (len(counts) / 2)
-    way = way_called(evidence, telling)
     weights = torch.zeros(1 + len(WAYS), standard.shape[1], requires_grad=True)  # for all ways, and what each adds
     optimizer = torch.optim.Adam([weights], 0.05)
     for _ in range(steps):
@@ -102,14 +101,14 @@ def calibrate_refusal(
         fitted = weights[0] + weights[1:]
         adapter.refusal_weight.copy_(fitted[:, :-1] / deviation)
         adapter.refusal_bias.copy_(fitted[:, -1] - (fitted[:, :-1] * mean / deviation).sum(-1))
-        return chances(whole, told, adapter.refusal_weight, adapter.refusal_bias), there.float()
+        return chances(whole, called, adapter.refusal_weight, adapter.refusal_bias), there.float()
 
 
 def _evidence(adapter: Adapter, exam: Exam, encoder: Encoder) -> tuple[Tensor, Tensor, Tensor]:
-    """What speaks for each question's best row, whether that is the right one, and whether it is a description, (n,) each."""
+    """What speaks for each question's best row, whether that is the right one, and in which way it calls its thing, (n,) each."""
     base = KnowledgeBase.from_triples(exam.facts, encoder, progress=True)
     reader = Reader(adapter, base.snapshot(), encoder)
     reading = reader.read([question.text for question in exam.questions])
     best = reader.scores(reading).argmax(-1).tolist()
     right = [base.triples[row].identity in item.facts for row, item in zip(best, exam.questions, strict=True)]
-    return evidence(reader, reading, best), torch.tensor(right), described(reader, best)
+    return evidence(reader, reading, best), torch.tensor(right), ways(reader, reading, best)

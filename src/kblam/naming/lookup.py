@@ -1,0 +1,58 @@
+"""The rows of a knowledge base by what they are looked up by; versions share what has not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from kblam.knowledge import Triple
+
+__all__ = ["Lookup", "folded"]
+
+MOST_CHANGES = 2000
+"""Keys that may differ between versions before they are put together again."""
+
+
+def folded(text: str) -> str:
+    """The text in lower case, its spaces single."""
+    return " ".join(text.casefold().split())
+
+
+class Lookup:
+    """Rows by key, of one version."""
+
+    def __init__(self, triples: Sequence[Triple], keys: Callable[[Triple], Iterable[str]]) -> None:
+        """keys: what a fact is looked up by."""
+        self._keys = keys
+        rows: dict[str, list[int]] = {}
+        for row, triple in enumerate(triples):
+            for key in keys(triple):
+                rows.setdefault(key, []).append(row)
+        self.rows = {key: tuple(found) for key, found in rows.items()}
+        """Of some version before, or of this one."""
+        self.changes: dict[str, tuple[int, ...]] = {}
+        """Keys whose rows differ from those; () for one that is gone."""
+
+    def of(self, key: str) -> tuple[int, ...]:
+        """The rows of a key, in their order."""
+        changed = self.changes.get(key)
+        return self.rows.get(key, ()) if changed is None else changed
+
+    def changed(self, before: Sequence[Triple], after: Sequence[Triple], touched: Iterable[int]) -> Lookup:
+        """The same of a version in which only the touched rows may differ; costs what they cost.
+
+        `rows` is another object when the changes became so many that they were put together.
+        """
+        lookup = object.__new__(Lookup)
+        # Copied, for another thread may be reading those of the version before.
+        lookup._keys, lookup.rows, lookup.changes = self._keys, self.rows, dict(self.changes)
+        touched = list(touched)
+        for row in touched:
+            for key in self._keys(before[row]) if row < len(before) else ():
+                lookup.changes[key] = tuple(other for other in lookup.of(key) if other != row)
+        for row in touched:
+            for key in self._keys(after[row]) if row < len(after) else ():
+                lookup.changes[key] = tuple(sorted({*lookup.of(key), row}))
+        if len(lookup.changes) > MOST_CHANGES:
+            rows = {**lookup.rows, **lookup.changes}
+            lookup.rows, lookup.changes = {key: found for key, found in rows.items() if found}, {}
+        return lookup
