@@ -17,6 +17,7 @@ from kblam.answering.conversation import in_conversation
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import confidence
 from kblam.answering.forms import answering_rows, form_asked, listed
+from kblam.answering.hops import through
 from kblam.answering.prompts import check_question
 from kblam.answering.reader import Reader, follow
 from kblam.answering.reading import Reading
@@ -234,8 +235,7 @@ class KBLaM:
     ) -> list[Answer]:
         parts = [reader.clauses(question) for question in questions]
         flat = [clause for part in parts for clause in part]
-        reading = reader.read(flat)
-        choices = self._choose(reader, reading)
+        choices = through(reader, flat, self._choose(reader, flat), lambda texts: self._choose(reader, texts))
         quoting = grounding == "quote"
         owners = [number for number, part in enumerate(parts) for _ in part]
         # Things are listed as they are stored; a model whose words are not checked is left to say which.
@@ -305,9 +305,9 @@ class KBLaM:
         return Adapter(AdapterConfig(snapshot.encoder_name or "", snapshot.width, self.name, **shape)).eval()  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def _choose(self, reader: Reader, reading: Reading) -> list[Choice]:
+    def _choose(self, reader: Reader, clauses: Sequence[str]) -> list[Choice]:
         """Which rows answer each clause, by the attention of the retrieval layer."""
-        rows = len(reader.snapshot.triples)
+        reading, rows = reader.read(clauses), len(reader.snapshot.triples)
         if rows == 0:
             nothing = torch.empty(0, dtype=torch.long)
             return [

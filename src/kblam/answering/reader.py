@@ -87,7 +87,7 @@ class Reader:
     def clauses(self, question: str) -> list[str]:
         """The questions inside a question: one for each fact that it asks for."""
         question = SPACES.sub(" ", question)
-        mentions = self._mentions(question)
+        mentions = self.mentions(question)
         everything = about_all(question, mentions, lambda row: self.snapshot.triples[row].property)
         return everything or clauses(question, mentions, self._tells_a_property)
 
@@ -98,7 +98,7 @@ class Reader:
 
     def things_in(self, question: str) -> list[str]:
         """The entities that a question names, in full or in part, in their order; one whose name several have is left out."""
-        found = self._mentions(question) or self._partial(question)
+        found = self.mentions(question) or self._partial(question)
         entities = [{self.snapshot.triples[row].entity for row in mention.rows} for mention in found]
         return [named.pop() for named in entities if len(named) == 1]
 
@@ -106,7 +106,7 @@ class Reader:
     def read(self, questions: Sequence[str]) -> Reading:
         """Embed the questions and find the names in them."""
         embedding = self.encode(questions, self.question_encoder)
-        mentions = [tuple(self._mentions(question)) for question in questions]
+        mentions = [tuple(self.mentions(question)) for question in questions]
         said = tuple(self._said(question, found) for question, found in zip(questions, mentions, strict=True))
         unnamed = [index for index, found in enumerate(mentions) if not found]
         resembling = dict(zip(unnamed, self._resembling(embedding[unnamed]), strict=True))
@@ -144,7 +144,7 @@ class Reader:
                 likely[index] = by_turns(resembling[index], told)[:MOST_PAIRED]
         return likely
 
-    def _mentions(self, question: str) -> list[Mention]:
+    def mentions(self, question: str) -> list[Mention]:
         """The names that a question holds, the words of some of them apart."""
         found = [longer_mention(question, mention, self.names) for mention in self.names.mentions(question)]
         apart: list[Mention] = []

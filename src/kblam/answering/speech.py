@@ -51,10 +51,13 @@ class Choice:
     form: Form = "value"
     """What the clause asks for."""
 
+    via: tuple[int, ...] = ()
+    """The rows that say which thing is meant, where another one is named."""
+
     @property
     def answering(self) -> tuple[int, ...]:
-        """The rows that the answer says: the best, or all of the things it names."""
-        return self.rows if self.form == "thing" else self.rows[:1]
+        """The rows that the answer rests on: the best, or all of the things it names."""
+        return self.rows if self.form == "thing" else (*self.rows[:1], *self.via)
 
 
 @dataclass(frozen=True, eq=False)
