@@ -237,19 +237,19 @@ def test_weights_that_lack_more_than_that_do_not_fit(adapter: Adapter, tmp_path:
 
 
 def test_each_way_of_calling_a_thing_weighs_for_itself() -> None:
-    named = torch.tensor([0.0, 0.9, 1.0, 0.0, 0.9, 1.0, 0.9, 1.0])
-    described = torch.tensor([False] * 3 + [True] * 3 + [False] * 2)
-    said = torch.tensor([False] * 6 + [True] * 2)
-    way = way_called(named, described, said)
-    assert way.tolist() == [0, 1, 2, 3, 4, 4, 5, 2]
-    evidence = torch.stack([torch.zeros(8), named], dim=1)
-    weight = torch.tensor([[0.0, counts] for counts in (0.0, 2.0, -1.0, 5.0, 1.0, 10.0)])
-    bias = torch.tensor([0.5, 0.0, 3.0, -1.0, 1.0, -4.0])
-    expected = torch.sigmoid(torch.tensor([0.5, 1.8, 2.0, -1.0, 1.9, 2.0, 5.0, 2.0]))
+    named = torch.tensor([0.0, 0.9, 1.0, 0.0, 0.9, 1.0, 0.9, 1.0, 0.0])
+    described = torch.tensor([False] * 3 + [True] * 3 + [False] * 2 + [True])
+    said = torch.tensor([False] * 6 + [True] * 3)
+    way = way_called(named, described, said, torch.tensor([False] * 8 + [True]))
+    assert way.tolist() == [0, 1, 2, 3, 4, 4, 5, 2, 6]
+    evidence = torch.stack([torch.zeros(9), named], dim=1)
+    weight = torch.tensor([[0.0, counts] for counts in (0.0, 2.0, -1.0, 5.0, 1.0, 10.0, 1.0)])
+    bias = torch.tensor([0.5, 0.0, 3.0, -1.0, 1.0, -4.0, 0.25])
+    expected = torch.sigmoid(torch.tensor([0.5, 1.8, 2.0, -1.0, 1.9, 2.0, 5.0, 2.0, 0.25]))
     torch.testing.assert_close(chances(evidence, way, weight, bias), expected)
 
 
-@pytest.mark.parametrize(("known", "taken"), [(3, [0, 1, 2, 0, 2, 0]), (5, [0, 1, 2, 3, 4, 0])])
+@pytest.mark.parametrize(("known", "taken"), [(3, [0, 1, 2, 0, 2, 0, 0]), (5, [0, 1, 2, 3, 4, 0, 0])])
 def test_adapters_that_knew_fewer_ways_weigh_new_ones_like_older(
     known: int, taken: list[int], adapter: Adapter, tmp_path: Path
 ) -> None:

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from kblam import KBLaM, KnowledgeBase, Triple
+from kblam.answering.beside import MOST_INVERSE
 from kblam.answering.evidence import evidence, ways
 from kblam.answering.forms import MOST_LISTED, answering_rows, form_asked, in_form, listed
 from kblam.answering.pairs import MOST_PAIRED, Pairs
-from kblam.answering.reader import MOST_INVERSE, Reader
+from kblam.answering.reader import Reader
 from kblam.answering.statements import fact_text
 from kblam.knowledge import load_encoder
 from kblam.knowledge.encoders import DEFAULT_ENCODER

@@ -28,6 +28,7 @@ from kblam.synthesis.making import Recipe, add_questions, with_aliases
 from kblam.synthesis.properties import Property
 from kblam.synthesis.questions import Question
 from kblam.training.inverse_questions import turned_round
+from kblam.training.path_lessons import asked_in_steps
 from kblam.training.prior import calibrate_refusal
 from kblam.training.questions import Exam, make_exam
 from kblam.training.worlds import World
@@ -54,7 +55,7 @@ GLOSSARY_WEIGHT = 0.5
 """Of one about a glossary: descriptions are weighed for themselves, and few others are about any."""
 
 INVERSE_WEIGHT = 0.5
-"""Of one that says a value and asks for its thing: likewise."""
+"""Of one that says a value and asks for its thing, or means a thing by another one: likewise."""
 
 
 def joined_adapter() -> Adapter:
@@ -145,8 +146,8 @@ def calibration_exams() -> list[Exam]:
 
 
 def world_exams() -> list[Exam]:
-    """Questions about a third of the worlds that are kept for this, as they are, told in descriptions and turned round, and about all
-    glossaries and all worlds whose questions say values."""
+    """Questions about a third of the worlds that are kept for this, as they are, told in descriptions and turned round; about all
+    glossaries and all worlds whose questions say values; and in steps about all."""
     kept = worlds("calibration")
     special = [world for world in kept if is_glossary(world) or is_inverse(world)]
     others = [world for world in kept if world not in special][::3]
@@ -156,6 +157,7 @@ def world_exams() -> list[Exam]:
         *(_exam(world.described(draw), WORLD_WEIGHT) for world in others[::2]),
         *(_exam(world, GLOSSARY_WEIGHT if is_glossary(world) else INVERSE_WEIGHT) for world in special),
         *(_exam(turned_round(world, draw), INVERSE_WEIGHT) for world in others[1::4]),
+        *(_exam(steps, INVERSE_WEIGHT) for steps in (asked_in_steps(world, draw) for world in kept) if steps.questions),
     ]
 
 

@@ -33,15 +33,17 @@ from kblam.training.cross_encoder import CrossPlan, train_cross_encoder
 from kblam.training.fact_lessons import NamedLessons, WorldLessons
 from kblam.training.inverse_questions import turned_round
 from kblam.training.pair_lessons import Draw, Lesson, NamelessLessons
+from kblam.training.path_lessons import PathLessons
 from kblam.training.worlds import World, read_worlds
 
 FACTS = RUNS / "facts.safetensors"
 WORLDS = Path(__file__).parent / "worlds"
 SHARES = {
-    "synthetic": 0.20, "worlds": 0.11, "Asian worlds": 0.13, "told": 0.14, "glossaries": 0.24, "inverse": 0.08, "turned round": 0.10,
+    "synthetic": 0.19, "worlds": 0.10, "Asian worlds": 0.12, "told": 0.13, "glossaries": 0.22,
+    "inverse": 0.07, "turned round": 0.08, "steps": 0.09,
 }  # fmt: skip
 """Of the questions: about synthetic facts; about worlds, and those in Chinese and Japanese; about worlds told in descriptions; about
-glossaries; for the things that have something, as people ask them and by forms. Of the shipped weights only the last steps had all of
+glossaries; for the things that have something, as people ask them and by forms; in steps. Of the shipped weights only the last steps had all of
 these (see the README)."""
 INVERSE = ("25.txt", "26.txt")
 """Files of worlds whose questions say a value and ask for the thing that has it."""
@@ -119,6 +121,7 @@ def main() -> None:
         "glossaries": WorldLessons([world for world in known if is_glossary(world)], count),
         "inverse": WorldLessons([world for world in known if is_inverse(world)], count),
         "turned round": WorldLessons([world for world in turned if world.questions], count),
+        "steps": PathLessons([world for world in known if not is_glossary(world)], count),
     }
 
     def lessons(draw: random.Random) -> Lesson:

@@ -23,6 +23,8 @@ LONELY = 0.3
 """Masked lead of the only row of an entity, as a cosine: about that of a right row."""
 LONG = 120
 """Bytes of a value that tells more than one thing: twenty words, or forty characters of Chinese or Japanese."""
+DOUBTFUL = -1.0
+"""Logit of a fact read whole below which a question hardly asks for it."""
 CERTAIN = 0.95
 """Least confidence in a row whose entity and property the question names."""
 
@@ -72,18 +74,26 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
     named = found[:, adapter.evidence.index(NAMED)]
     if reader.fact_pairs is not None:
         named = named.floor() * (found[:, adapter.evidence.index(BESIDE)] == 0)
+        named = named * ~_asks_on(reader, rows, found)
     named = named * found[:, adapter.evidence.index("property named")]
     return torch.maximum(chance, CERTAIN * named).cpu()
+
+
+def _asks_on(reader: Reader, rows: Sequence[int], found: Tensor) -> Tensor:
+    """Whether a question may ask for what the thing has that a row leads to, (n,): the birthday of the lead of Kestrel."""
+    triples = reader.snapshot.triples
+    leads_on = torch.tensor([bool(reader.names.rows_named(triples[row].value)) for row in rows], dtype=torch.bool)
+    return leads_on.to(found.device) & (found[:, reader.adapter.evidence.index("fact's logit")] < DOUBTFUL)
 
 
 def ways(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
     """In which of `refusal.WAYS` each question calls the thing of its row, (n,)."""
     mentions = [reading.mention_of(index, row) for index, row in enumerate(rows)]
-    said = [reading.says_value(index, row) for index, row in enumerate(rows)]
     return way_called(
         torch.tensor([0.0 if mention is None else mention.similarity for mention in mentions]),
         described(reader, rows),
-        torch.tensor(said, dtype=torch.bool),
+        torch.tensor([reading.says_value(index, row) for index, row in enumerate(rows)], dtype=torch.bool),
+        torch.tensor([row in reading.via[index] for index, row in enumerate(rows)], dtype=torch.bool),
     )
 
 
@@ -118,32 +128,36 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
     pairs = reader.fact_pairs
     if pairs is None:
         return [reading.masked.new_empty(0)] * len(rows)
-    triples = reader.snapshot.triples
     weighed, none = [], reading.masked.new_zeros(())
-    own = pairs.logits(reading.plain, [triples[row] for row in rows]).to(none)
-    for index, (row, logit) in enumerate(zip(rows, own, strict=True)):
+    facts = [reader.as_read(reading, index, row) for index, row in enumerate(rows)]
+    own = pairs.logits(reading.plain, facts).to(none)
+    for index, (row, fact, logit) in enumerate(zip(rows, facts, own, strict=True)):
         text = reading.texts[index]
         mention = reading.mention_of(index, row)
         named = 0.0 if mention is None else mention.similarity
         if mention is not None and named == 1.0:
             strange = (0, 0, reader.names.words_beside(text, mention))
         else:
-            strange = foreign_words(text, triples[row], reader.names, mention)
+            strange = foreign_words(text, fact, reader.names, mention)
         foreign = none.new_tensor(strange)
         if named:
             weighed.append(torch.stack([logit, none, none, *foreign]))
             continue
-        alone = reading.mentions[index] and not reading.says_value(index, row)
-        likely = [] if alone else reading.bonuses[index][0].tolist()
-        twins = set(reader.twins(reading, index, row))
-        others = [
-            triples[other]
-            for other in likely
-            if other != row and other not in twins and not _says_the_same(triples[other], triples[row])
-        ]
+        others = _others(reader, reading, index, row)
         lead = logit - pairs.logits([text] * len(others), others).max().to(none) if others else logit
         weighed.append(torch.stack([none, logit, lead, *foreign]))
     return weighed
+
+
+def _others(reader: Reader, reading: Reading, index: int, row: int) -> list[Triple]:
+    """What else may answer a question that does not name the thing of a row, and says something else; where it names another, only
+    if it asks by way of that, or for what has it."""
+    if reading.mentions[index] and not (reading.says_value(index, row) or row in reading.via[index]):
+        return []
+    twins, fact = {row, *reader.twins(reading, index, row)}, reader.snapshot.triples[row]
+    others = [other for other in reading.bonuses[index][0].tolist() if other not in twins]
+    read = [reader.as_read(reading, index, other) for other in others]
+    return [other for other in read if not _says_the_same(other, fact)]
 
 
 def _says_the_same(one: Triple, other: Triple) -> bool:

@@ -28,10 +28,12 @@ SHORTEST = 3
 
 def form_asked(reader: Reader, reading: Reading, index: int, row: int) -> Form:
     """What a question asks of a row: the thing, if it says the value; both, if it does not name the thing, but the value describes
-    it, or is said in part."""
+    it, or is said in part, or another thing leads to it."""
     if not reader.snapshot.has_texts:
         return "value"
     fact, mention = reader.snapshot.triples[row], reading.mention_of(index, row)
+    if row in reading.via[index]:
+        return "both"
     if reading.says_value(index, row) and (mention is None or mention.partial):
         return "thing" if mention is None else "both"
     hinted = is_description(fact.property) or _says_in_part(reading.texts[index], fact.value)

@@ -17,7 +17,6 @@ from kblam.answering.conversation import in_conversation
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import confidence
 from kblam.answering.forms import answering_rows, form_asked, listed
-from kblam.answering.hops import through
 from kblam.answering.prompts import check_question
 from kblam.answering.reader import Reader, follow
 from kblam.answering.reading import Reading
@@ -235,7 +234,7 @@ class KBLaM:
     ) -> list[Answer]:
         parts = [reader.clauses(question) for question in questions]
         flat = [clause for part in parts for clause in part]
-        choices = through(reader, flat, self._choose(reader, flat), lambda texts: self._choose(reader, texts))
+        choices = self._choose(reader, flat)
         quoting = grounding == "quote"
         owners = [number for number, part in enumerate(parts) for _ in part]
         # Things are listed as they are stored; a model whose words are not checked is left to say which.
@@ -328,7 +327,8 @@ class KBLaM:
                 found = (
                     answering_rows(reader, reading, index, best[index]) if things else self._worth_quoting(share[:-1])
                 )
-            choices.append(Choice(text, reading.embedding[index], share, found, attended[index], form))
+            via = [reading.via[index][row] for row in found[:1] if row in reading.via[index]]
+            choices.append(Choice(text, reading.embedding[index], share, found, attended[index], form, tuple(via)))
         return choices
 
     def _worth_quoting(self, weights: Tensor) -> tuple[int, ...]:

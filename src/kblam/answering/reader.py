@@ -10,16 +10,18 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
+from kblam.answering.beside import Beside, inverse_rows, paths, twins, values_asked
 from kblam.answering.clauses import about_all, clauses
 from kblam.answering.gloss import in_english
 from kblam.answering.pairs import MOST_PAIRED, pairs_of
 from kblam.answering.reading import Reading, masked, renamed
-from kblam.answering.statements import Statements, fact_text, statement_of
+from kblam.answering.statements import Statements, fact_text, path, statement_of
 from kblam.answering.vectors import Scan, read_rows, reread_rows
 from kblam.attention.latent import Latents
 from kblam.attention.retrieval import value_similarities
@@ -41,10 +43,6 @@ RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 UNNAMED = 2.0
 """How much more the whole fact counts where no name has chosen the rows before: then the prior says little of them."""
-MOST_INVERSE = 4
-"""Rows of one question that are read because it says their values."""
-MOST_TWINS = 100
-"""Rows that say the same of different things, and answer together."""
 MOST_STATED = 64
 """Rows of one question that are read without their names."""
 
@@ -107,21 +105,21 @@ class Reader:
         """Embed the questions and find the names in them."""
         embedding = self.encode(questions, self.question_encoder)
         mentions = [tuple(self.mentions(question)) for question in questions]
-        said = tuple(self._said(question, found) for question, found in zip(questions, mentions, strict=True))
+        said = [self._values_asked(*each) for each in zip(questions, mentions, strict=True)]
         unnamed = [index for index, found in enumerate(mentions) if not found]
         resembling = dict(zip(unnamed, self._resembling(embedding[unnamed]), strict=True))
         for index, rows in resembling.items():
             mentions[index] = self._misspelt(questions[index], rows) or self._partial(questions[index])
         likely = self._likely(questions, embedding, mentions, resembling)
-        inverse = [self._inverse(*each) for each in zip(questions, embedding, said, likely, strict=True)]
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
         plain = tuple(
             self._by_stored_names(question, found) for question, found in zip(questions, mentions, strict=True)
         )
+        beside = [self._beside(*each) for each in zip(questions, embedding, mentions, said, likely, strict=True)]
         texts, count = tuple(questions), len(self.latents)
-        reading = Reading(texts, embedding, vectors, nameless, plain, tuple(mentions), said, (), count)
-        return replace(reading, bonuses=self._bonuses(reading, likely, inverse))
+        reading = Reading(texts, embedding, vectors, nameless, plain, tuple(mentions), tuple(said), (), (), count)
+        return self._weighed(reading, likely, beside)
 
     def _likely(
         self,
@@ -133,7 +131,7 @@ class Reader:
         """The rows of each question that may answer it: those about what it names; if it names nothing, and facts are read whole,
         those that it resembles, and those whose values do, by turns."""
         likely = [
-            self._likely_first(question, sorted({row for each in found for row in each.rows}))
+            self._likeliest(question, sorted({row for each in found for row in each.rows}))
             for question, found in zip(embedding, mentions, strict=True)
         ]
         unnamed = [index for index, rows in resembling.items() if rows and not mentions[index]]
@@ -152,25 +150,6 @@ class Reader:
             if all(mention.end <= other.start or other.end <= mention.start for other in apart):
                 apart.append(mention)
         return sorted(apart, key=lambda each: each.start)
-
-    def _said(self, question: str, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-        """The values that a question says, if it may ask for the things that have them: where it names no thing, or only such as
-        are values, too."""
-        if not (self._reads_whole and self.snapshot.has_texts):
-            return ()
-        said = self.values.said(question)
-        if not mentions:
-            return tuple(said)
-        also = [[value for value in said if value.covers(name)] for name in mentions]
-        return tuple(value for values in also for value in values) if all(also) else ()
-
-    def _inverse(self, question: str, vector: Tensor, said: Sequence[Mention], likely: Sequence[int]) -> list[int]:
-        """The rows beside the likely ones whose values a question (D,) says, one for each of their properties, those that it names
-        first, MOST_INVERSE at most."""
-        known = set(likely)
-        first = {self.names.property_of(row): row for value in said for row in reversed(value.rows) if row not in known}
-        rows = self._likely_first(vector, sorted(first.values()))
-        return sorted(rows, key=lambda row: not self.names.named_property(question, row))[:MOST_INVERSE]
 
     def _resembling(self, questions: Tensor) -> list[list[int]]:
         """The rows that questions (n, D) resemble most, the most first; none without texts."""
@@ -216,57 +195,78 @@ class Reader:
                 question = renamed(question, mention, entities.pop())
         return question
 
-    def _likely_first(self, question: Tensor, rows: list[int]) -> list[int]:
+    def _likeliest(self, question: Tensor, rows: list[int]) -> list[int]:
         """The rows, those that the question (D,) resembles most first if they are too many for all to be read."""
         if len(rows) <= MOST_STATED:
             return rows
         return [rows[at] for at in self.prior(question, rows).argsort(descending=True).tolist()]
 
-    def _bonuses(
-        self, reading: Reading, likely: Sequence[Sequence[int]], inverse: Sequence[Sequence[int]]
-    ) -> tuple[tuple[Tensor, Tensor], ...]:
-        """For each question its likely rows, which it names if it names any, and those whose values it says, and what is added to
-        their scores."""
+    def _values_asked(self, question: str, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+        """The values whose things a question may ask for; none where facts are not read whole, for names alone cannot tell."""
+        reads = self._reads_whole and self.snapshot.has_texts
+        return values_asked(self.values, question, mentions) if reads else ()
+
+    def _beside(
+        self, question: str, vector: Tensor, mentions: Sequence[Mention], said: Sequence[Mention], likely: Sequence[int]
+    ) -> Beside:
+        """What is read beside the likely rows of a question (D,)."""
+        order = partial(self._likeliest, vector)
+        inverse = inverse_rows(self.names, question, said, likely, order)
+        named = likely if mentions and self._reads_whole else ()
+        return Beside(inverse, paths(self.names, self.snapshot.triples, named, order))
+
+    def _weighed(self, reading: Reading, likely: Sequence[Sequence[int]], beside: Sequence[Beside]) -> Reading:
+        """The reading with what is added to the scores of each question's likely rows, which it names if it names any, and of those
+        beside them."""
         bonus, like = self.adapter.name_bonus, reading.masked
         if bonus is None:
-            return tuple((torch.empty(0, dtype=torch.long, device=like.device), like.new_empty(0)) for _ in likely)
-        scores = self._first_scores(reading, likely)
+            none = (torch.empty(0, dtype=torch.long, device=like.device), like.new_empty(0))
+            return replace(reading, bonuses=(none,) * len(likely), via=({},) * len(likely))
         # What only reading whole can tell: as good as the best of the others before.
         scores = [
-            torch.cat([score, (score.max() if len(score) else bonus[0]).expand(len(rows))])
-            for score, rows in zip(scores, inverse, strict=True)
+            torch.cat([score, (score.max() if len(score) else bonus[0]).expand(len(more.rows))])
+            for score, more in zip(self._first_scores(reading, likely), beside, strict=True)
         ]
-        rows = [[*some, *others] for some, others in zip(likely, inverse, strict=True)]
         if self._reads_whole:
             assert self.fact_pairs is not None
-            logits = self.fact_pairs.among(reading.plain, self._facts(rows), scores, [len(some) for some in inverse])
+            triples = self.snapshot.triples
+            facts = [
+                [*(triples[row] for row in rows), *more.facts(triples)]
+                for rows, more in zip(likely, beside, strict=True)
+            ]
+            logits = self.fact_pairs.among(reading.plain, facts, scores, [len(more.rows) for more in beside])
             counts = [bonus[4] * (1.0 if found else UNNAMED) for found in reading.mentions]
             scores = [
                 score + count * (found - found.max()) if len(found) else score
                 for score, count, found in zip(scores, counts, logits, strict=True)
             ]
-        return tuple(
-            self._with_twins(reading, index, some, score)
-            for index, (some, score) in enumerate(zip(rows, scores, strict=True))
-        )
+        via = [
+            more.via(score[len(score) - len(more.paths) :].tolist()) for score, more in zip(scores, beside, strict=True)
+        ]
+        reading = replace(reading, via=tuple(via))
+        rows = [[*some, *more.rows] for some, more in zip(likely, beside, strict=True)]
+        bonuses = [self._best_of_each(reading, index, rows[index], score) for index, score in enumerate(scores)]
+        return replace(reading, bonuses=tuple(bonuses))
 
-    def _with_twins(self, reading: Reading, index: int, rows: list[int], scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows, and those that say the same of other things, with the same scores."""
-        found = dict(zip(rows, range(len(rows)), strict=True))
-        for at, row in enumerate(rows):
-            found.update((twin, at) for twin in self.twins(reading, index, row) if twin not in found)
+    def _best_of_each(self, reading: Reading, index: int, rows: list[int], scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows, each once with the best of its scores, and those that say the same of other things, with the same scores."""
+        order = scores.argsort(descending=True, stable=True).tolist()
+        found: dict[int, int] = {}
+        for at in order:
+            found.setdefault(rows[at], at)
+        for row, at in list(found.items()):
+            for twin in self.twins(reading, index, row):
+                found.setdefault(twin, at)
         return torch.tensor(list(found), dtype=torch.long, device=scores.device), scores[list(found.values())]
 
+    def as_read(self, reading: Reading, index: int, row: int) -> Triple:
+        """What is read of a row beside a question: with the row by way of which the question means it, if there is one."""
+        triples, first = self.snapshot.triples, reading.via[index].get(row)
+        return triples[row] if first is None else path(triples[first], triples[row])
+
     def twins(self, reading: Reading, index: int, row: int) -> list[int]:
-        """The rows that have the property of a row and the value in it that a question says, itself among them, MOST_TWINS at most;
-        none if it says none, or names the thing."""
-        if reading.mention_of(index, row) is not None:
-            return []
-        values = [value for value in reading.said[index] if row in value.rows]
-        name = self.names.property_of(row)
-        return [other for value in values[:1] for other in value.rows if self.names.property_of(other) == name][
-            :MOST_TWINS
-        ]
+        """The rows that say of other things what a row says, where a question asks for the things (see `beside.twins`)."""
+        return twins(self.names, reading, index, row)
 
     def _first_scores(self, reading: Reading, likely: Sequence[Sequence[int]]) -> list[Tensor]:
         """What is added to the scores of each question's likely rows before they are read whole, (rows,): by names, and by what

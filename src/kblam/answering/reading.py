@@ -5,7 +5,7 @@ Shapes: n questions, M knowledge rows, D embedding width, E width of what compar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,9 @@ class Reading:
     """The names in each question."""
     said: tuple[tuple[Mention, ...], ...]
     """The values in each question that asks, or may ask, for the thing that has them."""
+    via: tuple[Mapping[int, int], ...]
+    """For each question the rows about what the things that it names have, and the row which says so: `the extension of the lead of
+    Kestrel` is read as a row about Tom Baker, by way of the one which says that he leads it."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
     """For each question the rows whose entity it names, or that it resembles most if it names none, (r,), and what that adds to
     their scores, (r,)."""

@@ -52,7 +52,7 @@ class Choice:
     """What the clause asks for."""
 
     via: tuple[int, ...] = ()
-    """The rows that say which thing is meant, where another one is named."""
+    """The row that says which thing is meant, where another one is named."""
 
     @property
     def answering(self) -> tuple[int, ...]:
@@ -109,7 +109,9 @@ class Speech:
         """
         if not choices:
             return []
-        facts = [[reader.snapshot.triples[row] for row in choice.rows] for choice in choices]
+        facts = [
+            [reader.snapshot.triples[row] for row in dict.fromkeys((*choice.rows, *choice.via))] for choice in choices
+        ]
         quoting = quoting and reader.snapshot.has_texts
         prompts = [
             quoting_prompt(choice.clause, shown) if quoting else choice.clause

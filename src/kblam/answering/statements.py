@@ -14,7 +14,7 @@ from torch import Tensor
 from kblam.answering.kept import Kept
 from kblam.knowledge import Triple
 
-__all__ = ["Statements", "fact_text", "statement", "statement_of"]
+__all__ = ["Statements", "fact_text", "path", "statement", "statement_of"]
 
 LONGEST_VALUE = 160
 """Characters of a value that are read to tell what kind of value it is."""
@@ -39,6 +39,12 @@ def statement_of(triple: Triple) -> str:
 def fact_text(triple: Triple) -> str:
     """What a fact says, with the name."""
     return f"the {triple.property} of {triple.entity} is {triple.value[:LONGEST_WHOLE]}"
+
+
+def path(first: Triple, second: Triple) -> Triple:
+    """Two facts as one, where the value of the first is the thing of the second: it reads as `the extension of the lead of Kestrel,
+    Tom Baker, is 2207`."""
+    return Triple(f"the {first.property} of {first.entity}, {second.entity},", second.property, second.value)
 
 
 class Statements:

@@ -43,13 +43,14 @@ FACT_EVIDENCE = (
 """Likewise with one that reads whole facts."""
 WAYS = (
     "by no name", "by a part of its name, or a misspelt one", "by name", "of a description, by no name", "of a description, by name",
-    "by what it has",
+    "by what it has", "by what another thing has",
 )  # fmt: skip
-"""What speaks for a row counts differently where it must show which thing is meant as well, and where the row is a description,
-which answers much that its property does not say, or where the question says the value and asks what has it."""
-BY_VALUE = 5
+"""What speaks for a row counts differently where it must show which thing is meant as well; where the row is a description, which
+answers much that its property does not say; and where the question says the value and asks what has it, or means the thing by
+another one."""
+BY_VALUE, BY_PATH = 5, 6
 """The last of them."""
-_OLDER_WAYS = {3: (0, 1, 2, 0, 2, 0), 5: (0, 1, 2, 3, 4, 0)}
+_OLDER_WAYS = {3: (0, 1, 2, 0, 2, 0, 0), 5: (0, 1, 2, 3, 4, 0, 0)}
 """Which of the ways, when there were so many, the present ones were."""
 _UNCALIBRATED = 0.5
 """Weight of the row's score as long as nothing is known of the rest."""
@@ -63,11 +64,12 @@ def uncalibrated(features: int) -> tuple[Tensor, Tensor]:
     return weight, torch.full((len(WAYS),), _DOUBT)
 
 
-def way_called(named: Tensor, described: Tensor, said: Tensor) -> Tensor:
+def way_called(named: Tensor, described: Tensor, said: Tensor, through: Tensor) -> Tensor:
     """Which of `WAYS` each question calls the thing of its row, (n,), from how well it names it (n,), whether the row is a
-    description (n,), and whether it says its value (n,)."""
+    description (n,), whether it says its value (n,), and whether it means it by another thing (n,)."""
     way = torch.where(described, 3 + (named > 0).long(), (named > 0).long() + (named >= 1).long())
-    return torch.where(said & (named < 1), BY_VALUE, way)
+    way = torch.where(said & (named < 1), BY_VALUE, way)
+    return torch.where(through & (named == 0), BY_PATH, way)
 
 
 def chances(evidence: Tensor, way: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from kblam.errors import ModelError
 from kblam.knowledge.aside import replace_file
 from kblam.models.adapter import CROSS_FILE, MEANING_FILE, Adapter
+from kblam.models.refusal import for_all_ways
 from kblam.models.tensor_files import read_cross_weights, read_updates, save_cross_weights, save_updates
 
 __all__ = [

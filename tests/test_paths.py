@@ -1,0 +1,123 @@
+"""Questions in steps: what another thing has, which is only meant by what the one named has."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import torch
+
+from kblam import KBLaM, KnowledgeBase, Triple
+from kblam.answering.beside import MOST_PATHS, Beside, paths
+from kblam.answering.evidence import evidence, ways
+from kblam.answering.pairs import Pairs
+from kblam.answering.reader import Reader
+from kblam.answering.statements import fact_text, path
+from kblam.knowledge import load_encoder
+from kblam.knowledge.encoders import DEFAULT_ENCODER
+from kblam.models.refusal import BY_PATH
+from kblam.models.shipped import shipped_adapter
+from kblam.naming.names import Names
+from kblam.training.path_lessons import PathLessons
+from kblam.training.worlds import Asked, World
+
+FACTS = [
+    Triple("Project Kestrel", "lead", "Tom Baker"),
+    Triple("Project Kestrel", "approver", "Tom Baker"),
+    Triple("Project Kestrel", "deadline", "14 March 2027"),
+    Triple("Tom Baker", "extension", "2207", aliases=("Tom",)),
+    Triple("Tom Baker", "office", "B-116"),
+    Triple("Aiko Tanaka", "extension", "2312"),
+]
+LEAD = "the extension of the lead of Project Kestrel, Tom Baker, is 2207"
+QUESTION = "What is the extension of the lead of Project Kestrel?"
+
+
+def reading(logit: Callable[[str, str], float]) -> tuple[Reader, list[str]]:
+    """A reader whose fact encoder gives these logits, and the facts that it reads."""
+    read: list[str] = []
+
+    def logits(asked: Sequence[str], stated: Sequence[str]) -> torch.Tensor:
+        read.extend(stated)
+        return torch.tensor([logit(*pair) for pair in zip(asked, stated, strict=True)])
+
+    encoder = load_encoder(DEFAULT_ENCODER)
+    reader = Reader(shipped_adapter(), KnowledgeBase.from_triples(FACTS, encoder).snapshot(), encoder)
+    reader.fact_pairs = Pairs(logits, fact_text)
+    return reader, read
+
+
+def test_two_facts_read_as_one() -> None:
+    assert fact_text(path(FACTS[0], FACTS[3])) == LEAD
+
+
+def test_paths_lead_from_what_is_named_to_what_its_values_have() -> None:
+    names = Names(FACTS)
+    assert paths(names, FACTS, [0, 2], list) == [(0, 3), (0, 4)]
+    assert paths(names, FACTS, [0, 1], list) == [(0, 3), (1, 3), (0, 4), (1, 4)]
+    assert paths(names, FACTS, [0, 3, 4], list) == []  # Tom Baker is named himself
+    loop = [Triple("Ann", "neighbour", "Ann"), Triple("Ann", "age", "40")]
+    assert paths(Names(loop), loop, [0, 1], list) == []
+
+
+def test_of_many_paths_the_likeliest_are_read() -> None:
+    facts = [
+        Triple("Ship", "captain", "Ann"),
+        *(Triple("Ann", f"quality {number}", str(number)) for number in range(40)),
+    ]
+    found = paths(Names(facts), facts, [0], lambda rows: sorted(rows, reverse=True))
+    assert [second for _, second in found] == list(range(40, 40 - MOST_PATHS, -1))
+
+
+def test_a_row_is_reached_by_its_best_path() -> None:
+    beside = Beside([7], [(0, 3), (1, 3), (0, 4)])
+    assert beside.rows == [7, 3, 3, 4] and beside.via([1.0, 5.0, 0.0]) == {3: 1, 4: 0}
+
+
+def test_a_path_that_answers_is_attended_to() -> None:
+    reader, read = reading(lambda asked, fact: 6.0 if fact == LEAD else -2.0)
+    asked = reader.read([QUESTION])
+    assert LEAD in read and LEAD.replace("lead", "approver") in read
+    assert reader.scores(asked)[0].argmax() == 3 and asked.via[0] == {3: 0, 4: 1} | {4: asked.via[0][4]}
+    assert ways(reader, asked, [3]).tolist() == [BY_PATH]
+    assert evidence(reader, asked, [3])[0, -5:-3].tolist() == [6, 8]
+
+
+def test_a_fact_that_answers_in_one_step_is_preferred() -> None:
+    reader, _ = reading(lambda asked, fact: 6.0 if fact == fact_text(FACTS[0]) else 2.0)
+    asked = reader.read(["Who leads Project Kestrel?"])
+    assert reader.scores(asked)[0].argmax() == 0
+
+
+def test_a_model_answers_in_steps_and_cites_each() -> None:
+    model = KBLaM.from_pretrained("default").attach(KnowledgeBase.from_triples(FACTS))
+    answer = model.ask(QUESTION)
+    assert answer.text == "Tom Baker: 2207" and not answer.refused
+    assert [citation.triple for citation in answer.citations[:2]] == [FACTS[3], FACTS[0]]
+    assert "B-116" in model.ask("Where does the person who leads Kestrel sit?").text
+    for question in ("Who is the lead of Project Kestrel?", "What is the name of the lead of Project Kestrel?"):
+        assert "Tom Baker" in model.ask(question).text and "2207" not in model.ask(question).text
+    assert model.ask("What is the birthday of the lead of Project Kestrel?").refused
+
+
+def test_lessons_put_another_thing_in_place_of_the_one_asked_about() -> None:
+    facts = [
+        Triple("Kestrel", "lead", "Tom Baker"),
+        Triple("Kestrel", "deadline", "May"),
+        Triple("Tom Baker", "office", "B-116"),
+        Triple("Tom Baker", "age", "40"),
+    ]
+    questions = [Asked("Where does Tom Baker sit?", "Tom Baker", 2), Asked("When is Kestrel due?", "Kestrel", 1)]
+    world = World("w", facts, questions, {"Kestrel": [0, 1], "Tom Baker": [2, 3]})
+    draw = random.Random(0)
+    lessons = [PathLessons([world], plain=0.0, without=0.0)(draw) for _ in range(60)]
+    steps = [lesson for lesson in lessons if "sit" in lesson.question]
+    assert steps and all(lesson.there and len(lesson.statements) == 4 for lesson in lessons)
+    for lesson in steps:
+        assert "Tom Baker" not in lesson.question and "Kestrel" in lesson.question
+        assert lesson.statements[0].endswith("of Kestrel, Tom Baker, is B-116")
+        assert lesson.statements[1].endswith("of Kestrel is Tom Baker")
+    plain = [PathLessons([world], plain=1.0)(draw) for _ in range(40)]
+    assert {lesson.statements[0] for lesson in plain} == {fact_text(facts[2]), fact_text(facts[1])}
+    none = PathLessons([world], plain=0.0, without=1.0)(draw)
+    assert not none.there
