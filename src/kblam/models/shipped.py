@@ -48,7 +48,8 @@ def shipped_adapter(name: str = DEFAULT_MODEL) -> Adapter:
         adapter.config = replace(adapter.config, meaning_encoder=str(about["meaning_encoder"]))
         adapter.take_cross_encoder(str(about["cross_encoder"]), read_cross_weights(folder / CROSS_FILE))
         for tensor in _CALIBRATED:
-            getattr(adapter, tensor).copy_(torch.tensor(about[tensor]))
+            known = getattr(adapter, tensor)
+            known.copy_(for_all_ways(torch.tensor(about[tensor]), known.dim()))
         adapter.provenance = {**adapter.provenance, **about["provenance"]}
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{folder / _ABOUT} cannot be used ({error}): install kblam again") from error
