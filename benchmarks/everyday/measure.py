@@ -1,5 +1,5 @@
 """Ask a model about small knowledge bases as people keep them: `python benchmarks/everyday/measure.py [--model default]`, or about
-glossaries: `--folder benchmarks/descriptions`; or the other way round, for the things that have something: `--folder benchmarks/inverse`.
+glossaries: `--folder benchmarks/descriptions`; or the other way round and in steps: `--folder benchmarks/relations`.
 
 Beside it BM25 and the dense retriever of the same encoder, whose best row counts as their answer, copied perfectly; where
 nothing should be answered they have the threshold that is best on these very questions.
@@ -23,8 +23,9 @@ from kblam.evaluation.suite import holds
 HERE = Path(__file__).parent
 FOREIGN = ("_zh", "_ja")
 """How the names of those in Chinese and Japanese end."""
-INVERSE = "inverse"
-"""The folder whose questions, but those of the kind `forward`, ask for things."""
+RELATIONS = "relations"
+"""The folder whose questions ask for things, but those of these kinds, which ask for what they have."""
+FORWARD = ("forward", "two steps")
 AT_ONCE = 16
 
 
@@ -55,13 +56,13 @@ def cases(model: KBLaM, folder: Path, name: str) -> list[Case]:
     answers: list[Answer] = []
     for start in range(0, len(texts), AT_ONCE):
         answers += model.ask(texts[start : start + AT_ONCE])
-    found, inverse = rivals(base, texts, 1), folder.name == INVERSE
+    found, inverse = rivals(base, texts, 1), folder.name == RELATIONS
     outcome = []
     for index, (question, answer) in enumerate(zip(questions, answers, strict=True)):
         identities = question["facts"] if inverse else question["facts"][:1]
         facts = [fact for identity in identities if (fact := base.get(*identity))]
         cited = bool(facts and answer.citations and answer.citations[0].triple in facts)
-        if inverse and facts and question["kind"] != "forward":
+        if inverse and facts and question["kind"] not in FORWARD:
             right = not answer.refused and names_in(answer.text, base) == {fact.entity for fact in facts}
         else:
             right = answer.refused == (not facts) and all(holds(answer.text, fact.value) for fact in facts[:1])
