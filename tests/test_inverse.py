@@ -111,7 +111,7 @@ def test_rows_whose_value_is_said_are_read_beside_those_that_a_question_names() 
     lead = fact_text(FACTS[6])
     reader, read = reading(lambda asked, fact: 6.0 if fact == lead else -2.0)
     asked = reader.read(["Which project does Tom Baker lead?"])
-    assert set(read) == {lead, fact_text(FACTS[3]), fact_text(FACTS[4])}
+    assert {lead, fact_text(FACTS[3]), fact_text(FACTS[4])} <= set(read)
     assert reader.scores(asked)[0].argmax() == 6
     assert form_asked(reader, asked, 0, 6) == "thing" and ways(reader, asked, [6]).tolist() == [BY_VALUE]
     # It leads over the rows of Tom Baker, too.

@@ -30,7 +30,7 @@ class Beside:
     inverse: list[int]
     """Those whose values it says."""
     paths: list[tuple[int, int]]
-    """A row that it names, and one about the value of that."""
+    """A row that leads to a thing, and one about that."""
 
     @property
     def rows(self) -> list[int]:
@@ -43,11 +43,6 @@ class Beside:
             *(triples[row] for row in self.inverse),
             *(path(triples[first], triples[second]) for first, second in self.paths),
         ]
-
-    def via(self, scores: Sequence[float]) -> dict[int, int]:
-        """For each row with paths the row by way of which it is best; scores: of the paths."""
-        ordered = sorted(zip(scores, self.paths, strict=True), key=lambda scored: scored[0])
-        return {second: first for _, (first, second) in ordered}
 
 
 def values_asked(values: Values, question: str, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
@@ -69,19 +64,30 @@ def inverse_rows(
 ) -> list[int]:
     """The rows beside those known whose values a question says, one for each of their properties, those that it names first,
     MOST_INVERSE at most. likeliest: puts rows in order."""
-    first = {names.property_of(row): row for value in said for row in reversed(value.rows) if row not in set(known)}
+    others = [row for value in said for row in reversed(value.rows) if row not in known]
+    first = {names.property_of(row): row for row in others}
     rows = likeliest(sorted(first.values()))
     return sorted(rows, key=lambda row: not names.named_property(question, row))[:MOST_INVERSE]
 
 
 def paths(
-    names: Names, triples: Sequence[Triple], known: Sequence[int], likeliest: Callable[[list[int]], list[int]]
+    names: Names,
+    triples: Sequence[Triple],
+    named: Sequence[int],
+    inverse: Sequence[int],
+    likeliest: Callable[[list[int]], list[int]],
 ) -> list[tuple[int, int]]:
-    """Of the rows known, those whose value is another thing, each with a row about that one, MOST_PATHS at most."""
+    """Rows in two steps, MOST_PATHS at most: one that a question names, whose value is another thing, with one about that; and one whose
+    value it says with one about the same thing."""
     found: dict[int, list[int]] = {}
+    known = {*named, *inverse}
     for first in known:
         for second in names.rows_named(triples[first].value):
             if second not in known:
+                found.setdefault(second, []).append(first)
+    for first in inverse:
+        for second in names.siblings(first):
+            if second != first:
                 found.setdefault(second, []).append(first)
     seconds = likeliest(list(found)) if len(found) > MOST_PATHS else list(found)
     return [(first, second) for second in seconds[:MOST_PATHS] for first in found[second]][:MOST_PATHS]

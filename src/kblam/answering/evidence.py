@@ -133,7 +133,7 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
     own = pairs.logits(reading.plain, facts).to(none)
     for index, (row, fact, logit) in enumerate(zip(rows, facts, own, strict=True)):
         text = reading.texts[index]
-        mention = reading.mention_of(index, row)
+        mention = None if row in reading.via[index] else reading.mention_of(index, row)
         named = 0.0 if mention is None else mention.similarity
         if mention is not None and named == 1.0:
             strange = (0, 0, reader.names.words_beside(text, mention))

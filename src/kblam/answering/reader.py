@@ -16,7 +16,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-from kblam.answering.beside import Beside, inverse_rows, paths, twins, values_asked
+from kblam.answering.beside import MOST_INVERSE, Beside, inverse_rows, paths, twins, values_asked
 from kblam.answering.clauses import about_all, clauses
 from kblam.answering.gloss import in_english
 from kblam.answering.pairs import MOST_PAIRED, pairs_of
@@ -43,6 +43,8 @@ RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 UNNAMED = 2.0
 """How much more the whole fact counts where no name has chosen the rows before: then the prior says little of them."""
+IN_TWO = 1.0
+"""How much better a row must fit that answers in two steps."""
 MOST_STATED = 64
 """Rows of one question that are read without their names."""
 
@@ -197,9 +199,13 @@ class Reader:
 
     def _likeliest(self, question: Tensor, rows: list[int]) -> list[int]:
         """The rows, those that the question (D,) resembles most first if they are too many for all to be read."""
-        if len(rows) <= MOST_STATED:
+        return rows if len(rows) <= MOST_STATED else self._in_order(question, rows)
+
+    def _in_order(self, question: Tensor, rows: list[int]) -> list[int]:
+        """The rows, those that the question (D,) resembles most first."""
+        if len(rows) < 2:
             return rows
-        return [rows[at] for at in self.prior(question, rows).argsort(descending=True).tolist()]
+        return [rows[at] for at in self.prior(question, rows).argsort(descending=True, stable=True).tolist()]
 
     def _values_asked(self, question: str, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
         """The values whose things a question may ask for; none where facts are not read whole, for names alone cannot tell."""
@@ -210,10 +216,11 @@ class Reader:
         self, question: str, vector: Tensor, mentions: Sequence[Mention], said: Sequence[Mention], likely: Sequence[int]
     ) -> Beside:
         """What is read beside the likely rows of a question (D,)."""
-        order = partial(self._likeliest, vector)
+        order = partial(self._in_order, vector)
         inverse = inverse_rows(self.names, question, said, likely, order)
-        named = likely if mentions and self._reads_whole else ()
-        return Beside(inverse, paths(self.names, self.snapshot.triples, named, order))
+        named = likely if mentions and self._reads_whole and self.snapshot.has_texts else []
+        having = [*inverse, *(row for row in likely if any(row in value.rows for value in said))][:MOST_INVERSE]
+        return Beside(inverse, paths(self.names, self.snapshot.triples, named, having, order))
 
     def _weighed(self, reading: Reading, likely: Sequence[Sequence[int]], beside: Sequence[Beside]) -> Reading:
         """The reading with what is added to the scores of each question's likely rows, which it names if it names any, and of those
@@ -235,29 +242,36 @@ class Reader:
                 for rows, more in zip(likely, beside, strict=True)
             ]
             logits = self.fact_pairs.among(reading.plain, facts, scores, [len(more.rows) for more in beside])
+            logits = [
+                torch.cat([found[: len(found) - len(more.paths)], found[len(found) - len(more.paths) :] - IN_TWO])
+                for found, more in zip(logits, beside, strict=True)
+            ]
             counts = [bonus[4] * (1.0 if found else UNNAMED) for found in reading.mentions]
             scores = [
                 score + count * (found - found.max()) if len(found) else score
                 for score, count, found in zip(scores, counts, logits, strict=True)
             ]
-        via = [
-            more.via(score[len(score) - len(more.paths) :].tolist()) for score, more in zip(scores, beside, strict=True)
+        best = [
+            self._best_of_each(reading, *each) for each in zip(range(len(likely)), likely, beside, scores, strict=True)
         ]
-        reading = replace(reading, via=tuple(via))
-        rows = [[*some, *more.rows] for some, more in zip(likely, beside, strict=True)]
-        bonuses = [self._best_of_each(reading, index, rows[index], score) for index, score in enumerate(scores)]
-        return replace(reading, bonuses=tuple(bonuses))
+        return replace(
+            reading, bonuses=tuple((rows, score) for rows, score, _ in best), via=tuple(via for _, _, via in best)
+        )
 
-    def _best_of_each(self, reading: Reading, index: int, rows: list[int], scores: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows, each once with the best of its scores, and those that say the same of other things, with the same scores."""
-        order = scores.argsort(descending=True, stable=True).tolist()
+    def _best_of_each(
+        self, reading: Reading, index: int, likely: Sequence[int], beside: Beside, scores: Tensor
+    ) -> tuple[Tensor, Tensor, dict[int, int]]:
+        """The rows, each once with the best of its scores, and those that say the same of other things, with the same scores; and by way
+        of which row each is best that is so in two steps."""
+        rows, in_two = [*likely, *beside.rows], len(likely) + len(beside.inverse)
         found: dict[int, int] = {}
-        for at in order:
+        for at in scores.argsort(descending=True, stable=True).tolist():
             found.setdefault(rows[at], at)
+        via = {row: beside.paths[at - in_two][0] for row, at in found.items() if at >= in_two}
         for row, at in list(found.items()):
-            for twin in self.twins(reading, index, row):
+            for twin in () if row in via else self.twins(reading, index, row):
                 found.setdefault(twin, at)
-        return torch.tensor(list(found), dtype=torch.long, device=scores.device), scores[list(found.values())]
+        return torch.tensor(list(found), dtype=torch.long, device=scores.device), scores[list(found.values())], via
 
     def as_read(self, reading: Reading, index: int, row: int) -> Triple:
         """What is read of a row beside a question: with the row by way of which the question means it, if there is one."""

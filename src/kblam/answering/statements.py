@@ -42,9 +42,13 @@ def fact_text(triple: Triple) -> str:
 
 
 def path(first: Triple, second: Triple) -> Triple:
-    """Two facts as one, where the value of the first is the thing of the second: it reads as `the extension of the lead of Kestrel,
-    Tom Baker, is 2207`."""
-    return Triple(f"the {first.property} of {first.entity}, {second.entity},", second.property, second.value)
+    """Two facts as one. Where the value of the first is the thing of the second, it reads as `the extension of the lead of Kestrel,
+    Tom Baker, is 2207`; where both are of one thing, as `the deadline of Kestrel, the lead of which is Tom Baker, is May`."""
+    if first.entity == second.entity:
+        thing = f"{first.entity}, the {first.property} of which is {first.value[:LONGEST_VALUE]},"
+    else:
+        thing = f"the {first.property} of {first.entity}, {second.entity},"
+    return Triple(thing, second.property, second.value)
 
 
 class Statements:

@@ -69,7 +69,7 @@ def way_called(named: Tensor, described: Tensor, said: Tensor, through: Tensor) 
     description (n,), whether it says its value (n,), and whether it means it by another thing (n,)."""
     way = torch.where(described, 3 + (named > 0).long(), (named > 0).long() + (named >= 1).long())
     way = torch.where(said & (named < 1), BY_VALUE, way)
-    return torch.where(through & (named == 0), BY_PATH, way)
+    return torch.where(through, BY_PATH, way)
 
 
 def chances(evidence: Tensor, way: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

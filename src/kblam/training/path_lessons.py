@@ -7,6 +7,7 @@ something. Beside them are plain questions, next to the same paths, so that thes
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +32,18 @@ FORMS = {
     "Chinese": ("{e}的{p}", "{e}{p}", "{e}的那位{p}"),
     "Japanese": ("{e}の{p}",),
 }
+HAVING = {
+    "English": (
+        "the one with the {p} {v}",
+        "the one whose {p} is {v}",
+        "the one that has {v} as {p}",
+        "what has the {p} {v}",
+    ),
+    "Chinese": ("{p}是{v}的那个", "{p}为{v}的"),
+    "Japanese": ("{p}が{v}のもの", "{p}が{v}の方"),
+}
+LONGEST = 40
+"""Characters of a value that is said in place of a name."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,8 @@ class PathLessons:
     """Share of questions in one step."""
     without: float = 0.35
     """Share of those in steps whose answer is not among the statements."""
+    sideways: float = 0.35
+    """Share of those in steps in which the thing is meant by what it has, not by what has it."""
 
     def __call__(self, draw: random.Random) -> Lesson:
         """A question of some world."""
@@ -66,9 +81,13 @@ class PathLessons:
         """The question with another thing in place of the one that it names, and what this is to it."""
         assert asked.thing is not None and asked.row is not None
         own = world.facts[asked.row]
-        first = _relation(world, own.entity, draw)
-        question = asked.text.replace(own.entity, _called(first, draw))
-        siblings = [world.facts[row] for row in world.about(own.entity) if row != asked.row]
+        beside = [row for row in world.about(own.entity) if row != asked.row and len(world.facts[row].value) < LONGEST]
+        sideways = bool(beside) and draw.random() < self.sideways
+        first = world.facts[draw.choice(beside)] if sideways else _relation(world, own.entity, draw)
+        question = _without_name(asked.text, own.entity, _called(first, draw, sideways))
+        siblings = [
+            world.facts[row] for row in world.about(own.entity) if row != asked.row and world.facts[row] != first
+        ]
         other = draw.choice(world.facts)
         stranger = Triple(draw.choice(world.facts).entity, first.property, other.entity)
         of_first = [world.facts[row] for row in world.about(first.entity)]
@@ -87,9 +106,10 @@ class PathLessons:
         right = [] if asked.row is None else [world.facts[asked.row]]
         paths = []
         for first in [*right, *draw.sample(own, min(2, len(own)))]:
-            second = draw.choice(world.facts)
-            known = first.value if len(first.value) < 40 else second.entity
-            paths.append(_path_text(first, Triple(known, second.property, second.value)))
+            second = draw.choice(own if draw.random() < 0.5 else world.facts)
+            known = second.entity if second in own else first.value
+            if len(first.value) < LONGEST and second != first:
+                paths.append(_path_text(first, Triple(known, second.property, second.value)))
         siblings = [fact for fact in own if fact not in right]
         others = [*paths, *(fact_text(fact) for fact in draw.sample(siblings, min(2, len(siblings))))]
         return self._lesson(asked.text, [fact_text(fact) for fact in right], others, draw)
@@ -110,7 +130,7 @@ def asked_in_steps(world: World, draw: random.Random) -> World:
     for each in world.questions:
         firsts = [fact for fact in world.facts if fact.value == each.thing and fact.entity != each.thing]
         if each.thing and firsts and each.thing in each.text:
-            text = each.text.replace(each.thing, _called(draw.choice(firsts), draw))
+            text = _without_name(each.text, each.thing, _called(draw.choice(firsts), draw))
             asked.append(replace(each, text=text, alike=()))
     return World(world.name, world.facts, asked, world.rows)
 
@@ -128,7 +148,16 @@ def _relation(world: World, thing: str, draw: random.Random) -> Triple:
     return Triple(other.entity, name, thing)
 
 
-def _called(first: Triple, draw: random.Random) -> str:
+def _without_name(question: str, name: str, words: str) -> str:
+    """The question with words in place of a name, and of an article in front of it."""
+    return re.sub(rf"(?:\b(?:the|a|an)\s+)?{re.escape(name)}", lambda _: words, question, flags=re.IGNORECASE)
+
+
+def _called(first: Triple, draw: random.Random, sideways: bool = False) -> str:
+    """What is said in place of the name of a thing: what it is to another one, or what it has."""
+    if sideways:
+        form = draw.choice(HAVING[language_of(first.property + first.value)])
+        return form.format(p=first.property, v=first.value)
     return draw.choice(FORMS[language_of(first.property)]).format(p=first.property, e=first.entity)
 
 
