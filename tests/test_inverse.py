@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering.beside import MOST_INVERSE
+from kblam.answering.beside import MOST_INVERSE, MOST_PATHS, twins
 from kblam.answering.evidence import evidence, ways
 from kblam.answering.forms import MOST_LISTED, answering_rows, form_asked, in_form, listed
 from kblam.answering.pairs import MOST_PAIRED, Pairs
@@ -36,6 +36,7 @@ FACTS = [
     Triple("Project Kestrel", "lead", "Tom Baker"),
     Triple("Project Kestrel", "deadline", "14 March 2027"),
     Triple("Tern", "description", "our message queue, written by Ilse Brandt"),
+    Triple("Omar Haddad", "department", "IT"),
 ]
 
 
@@ -53,6 +54,10 @@ def values_said(question: str, facts: Sequence[Triple] = FACTS) -> dict[str, lis
         ("What is due on 14 March?", {}),
         ("Which project does Tom Baker lead?", {"Tom Baker": [6]}),
         ("Is it A-2201 or 2201-7?", {}),
+        ("Whose is extension:2201", {"2201": [0]}),
+        ("Who is in IT?", {"IT": [9]}),
+        ("is it so?", {}),
+        ("It is IT, is it?", {"IT": [9]}),
         ("Who is it?", {}),
     ],
 )
@@ -67,8 +72,14 @@ def test_chinese_and_japanese_values_need_two_characters() -> None:
 
 
 def test_what_says_nothing_is_no_value_to_look_for() -> None:
-    facts = [Triple("Pool", "open", "yes"), Triple("Pool", "note", "-"), Triple("Pool", "length", "1,250 m")]
+    facts = [Triple("Pool", "open", "yes"), Triple("Pool", "note", "-"), Triple("Pool", "size", "1,250 m and 3 lanes")]
     assert values_said("yes - is it 250 m, or 1,250 m?", facts) == {"1,250 m": [2]}
+    facts = [
+        Triple("Ann", "born", "12/05/1990"),
+        Triple("Shop", "street", "和平路"),
+        Triple("Dish", "of", "苹果和香梨"),
+    ]
+    assert values_said("12 平路 苹果 12/05/1990", facts) == {"苹果": [2], "12/05/1990": [0]}
 
 
 def test_values_follow_changes_as_if_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +102,13 @@ def test_a_lookup_keeps_no_keys_without_rows(monkeypatch: pytest.MonkeyPatch) ->
     before, after = [Triple("a", "p", "1"), Triple("b", "p", "2")], [Triple("c", "p", "1")]
     lookup = Lookup(before, lambda fact: [fact.entity]).changed(before, after, {0, 1})
     assert lookup.rows == {"c": (0,)} and lookup.changes == {} and lookup.of("a") == ()
+
+
+def test_rows_that_share_a_value_are_changed_at_once() -> None:
+    before = [Triple(f"thing {row}", "is", "active") for row in range(300)]
+    after = [*before[:100], Triple("thing 100", "is", "gone"), *before[101:], Triple("new", "is", "active")]
+    lookup = Lookup(before, lambda fact: [fact.value]).changed(before, after, {100, 300})
+    assert lookup.of("active") == tuple(row for row in range(301) if row != 100) and lookup.of("gone") == (100,)
 
 
 def reading(logit: Callable[[str, str], float], facts: Sequence[Triple] = FACTS) -> tuple[Reader, list[str]]:
@@ -125,7 +143,7 @@ def test_a_question_about_a_named_thing_asks_for_what_it_has() -> None:
     assert ways(reader, asked, [3, 4]).tolist() == [2, 2]
     (name,) = asked.said[1]  # a thing is named, so Finance is not what is asked about
     assert name.rows == (6,)
-    assert reader.read(["Is Aiko Tanaka in Finance?"]).said == ((),)
+    assert reader.read(["Is Aiko Tanaka in Finance?", "Is Aiko Tanakka in Finance?"]).said == ((), ())
 
 
 def test_one_row_of_each_property_stands_for_those_that_say_the_same() -> None:
@@ -138,6 +156,28 @@ def test_one_row_of_each_property_stands_for_those_that_say_the_same() -> None:
     assert set(range(30)) <= set(rows.tolist()) and len(set(scores[rows < 30].tolist())) <= MOST_PAIRED
     best = int(reader.scores(asked)[0].argmax())
     assert best < 30 and sorted(answering_rows(reader, asked, 0, best)) == list(range(30))
+
+
+def test_who_has_either_value_or_both() -> None:
+    speaks = ["Spanish", "Spanish, Basque", "Basque", "Dutch"]
+    facts = [Triple(f"Person {number}", "speaks", value) for number, value in enumerate(speaks)]
+    reader, _ = reading(lambda asked, fact: 5.0, facts)
+    both, either, one = (
+        reader.read([f"Who speaks {said}?"]) for said in ("Spanish and Basque", "Spanish or Basque", "Basque")
+    )
+    assert twins(reader.names, both, 0, 1) == [1]
+    assert sorted(twins(reader.names, either, 0, 0)) == [0, 1, 2] and sorted(twins(reader.names, one, 0, 2)) == [1, 2]
+
+
+def test_of_very_many_all_are_counted() -> None:
+    facts = [Triple(f"Person {number}", "floor", "second") for number in range(300)]
+    reader, read = reading(lambda asked, fact: 5.0, facts)
+    asked = reader.read(["Who is on the second floor?"])
+    best = int(reader.scores(asked)[0].argmax())
+    evidence(reader, asked, [best])
+    assert len(read) <= MOST_PAIRED + MOST_INVERSE + MOST_PATHS
+    rows = answering_rows(reader, asked, 0, best)
+    assert rows[0] == best and len(rows) == 300 and listed([facts[row] for row in rows]).endswith("(+280)")
 
 
 def test_of_what_says_the_same_only_what_answers_is_listed() -> None:

@@ -75,6 +75,22 @@ def test_of_many_paths_the_likeliest_are_read() -> None:
     assert [second for _, second in found] == list(range(40, 40 - MOST_PATHS, -1))
 
 
+def test_every_row_is_read_once_before_any_is_read_by_another_path() -> None:
+    ways = ("lead", "approver", "sponsor", "author", "owner")
+    facts = [
+        *(Triple("Kestrel", way, "Tom") for way in ways),
+        *(Triple("Tom", f"p{number}", "v") for number in range(7)),
+    ]
+    found = paths(Names(facts), facts, list(range(5)), [], list)
+    assert len(found) == MOST_PATHS and {second for _, second in found} == set(range(5, 12))
+
+
+def test_paths_tell_one_thing_from_another_by_its_other_names_too() -> None:
+    office = Triple("Acme Ltd", "office", "Paris", aliases=("Acme",))
+    assert "the office of which is Paris" in fact_text(path(office, Triple("ACME LTD", "phone", "1")))
+    assert "the office of which is Paris" in fact_text(path(Triple("Acme", "office", "Paris"), office))
+
+
 def test_what_is_read_for_rows_in_one_step_and_in_two() -> None:
     beside = Beside([2], [(0, 3), (1, 3)])
     assert beside.rows == [2, 3, 3]

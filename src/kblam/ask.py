@@ -108,7 +108,11 @@ def show(answer: Answer, as_json: bool = False, streamed: bool = False) -> None:
         print(json.dumps(answer.to_json(), ensure_ascii=False))
         return
     print("" if streamed else answer.text)
-    cited = [citation for citation in answer.citations[:SHOWN] if citation.weight >= LEAST_WEIGHT]
+    cited = [
+        citation
+        for at, citation in enumerate(answer.citations[: max(SHOWN, answer.resting)])
+        if at < answer.resting or citation.weight >= LEAST_WEIGHT
+    ]
     if cited:
         print("\n  nearest facts, none of which answers:" if answer.refused else "")
     for citation in cited:

@@ -35,7 +35,7 @@ class Answer:
     refused: bool
     """True when nothing in the knowledge base answers the question."""
     citations: tuple[Citation, ...]
-    """The facts attended to most, best first; what a refusal looked at is here too."""
+    """The facts that the answer rests on, and then those attended to most, best first; what a refusal looked at is here too."""
     corrected: bool
     """True when the model misquoted and the stored value was put in place of its words."""
     confidence: float
@@ -47,6 +47,8 @@ class Answer:
     version: int
     """Version of the knowledge base."""
     model: str
+    resting: int = 0
+    """On how many of the citations, the first ones, the answer rests; 0 for a refusal."""
 
     def to_json(self) -> dict[str, Any]:
         """The answer as plain data, the form that `kblam ask --json` prints."""
@@ -76,7 +78,7 @@ class Answer:
 
 
 def cited(weights: Tensor, first: list[int], triples: Sequence[Triple]) -> tuple[Citation, ...]:
-    """Each clause's best row, then whatever else was attended to noticeably."""
+    """The rows that an answer rests on, then whatever else was attended to noticeably."""
     order = weights.topk(min(MOST_CITATIONS, len(weights))).indices.tolist() if len(weights) else []
     rows = dict.fromkeys([*first, *(row for row in order if float(weights[row]) >= WORTH_CITING)])
     return tuple(Citation(triples[row], float(weights[row])) for row in rows)

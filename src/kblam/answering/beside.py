@@ -1,10 +1,11 @@
-"""Rows that may answer a question beside those of the things that it names: what has the value that it says, and what the things
-have which those it names have."""
+"""Rows that may answer a question beside those of the things that it names: what has the value that it says, and rows in two steps."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 
 from kblam.answering.reading import Reading
 from kblam.answering.statements import path
@@ -18,9 +19,17 @@ __all__ = ["Beside", "inverse_rows", "paths", "twins", "values_asked"]
 MOST_INVERSE = 4
 """Rows of one question that are read because it says their values."""
 MOST_PATHS = 12
-"""Rows of one question that are read by way of another."""
-MOST_TWINS = 100
-"""Rows that say the same of different things, and answer together."""
+"""Rows of one question that are read in two steps."""
+MOST_LEADING = 64
+"""Rows that a question names from which a second step is looked for."""
+MOST_HAVING = 2000
+"""Rows with a value that are looked at; of more the question says too little."""
+IN_TWO = 1.0
+"""How much better a row must fit that answers in two steps."""
+EITHER = re.compile(r"\bor\b|或|还是|または|それとも", re.IGNORECASE)
+
+Order = Callable[[list[int]], list[int]]
+"""Puts the rows first that a question resembles most."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,11 @@ class Beside:
         """The rows that may answer; one of several paths as often."""
         return [*self.inverse, *(second for _, second in self.paths)]
 
+    @property
+    def doubts(self) -> list[float]:
+        """How much better than others each of the rows must fit."""
+        return [0.0] * len(self.inverse) + [IN_TWO] * len(self.paths)
+
     def facts(self, triples: Sequence[Triple]) -> list[Triple]:
         """What is read for each of the rows."""
         return [
@@ -46,58 +60,59 @@ class Beside:
 
 
 def values_asked(values: Values, question: str, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-    """The values that a question says, if it may ask for the things that have them: where it names no thing, or only such as are
+    """The values that a question says, if it may ask for the things that have them: where it names no thing whole, or only such as are
     values, too."""
-    said = values.said(question)
-    if not mentions:
+    said, names = values.said(question), [name for name in mentions if not name.partial]
+    if not names:
         return tuple(said)
-    also = [[value for value in said if value.covers(name)] for name in mentions]
+    also = [[value for value in said if value.covers(name)] for name in names]
     return tuple(value for those in also for value in those) if all(also) else ()
 
 
-def inverse_rows(
-    names: Names,
-    question: str,
-    said: Sequence[Mention],
-    known: Sequence[int],
-    likeliest: Callable[[list[int]], list[int]],
-) -> list[int]:
-    """The rows beside those known whose values a question says, one for each of their properties, those that it names first,
-    MOST_INVERSE at most. likeliest: puts rows in order."""
-    others = [row for value in said for row in reversed(value.rows) if row not in known]
-    first = {names.property_of(row): row for row in others}
-    rows = likeliest(sorted(first.values()))
-    return sorted(rows, key=lambda row: not names.named_property(question, row))[:MOST_INVERSE]
+def inverse_rows(names: Names, question: str, said: Sequence[Mention], known: Sequence[int], order: Order) -> list[int]:
+    """The rows beside those known whose values a question says, one for each value and property, those first whose property it names,
+    MOST_INVERSE at most."""
+    apart = set(known)
+    first: dict[tuple[int, str], int] = {}
+    for value in said:
+        for row in value.rows[:MOST_HAVING]:
+            if row not in apart:
+                first.setdefault((value.start, names.property_of(row)), row)
+    return sorted(order([*first.values()]), key=lambda row: not names.named_property(question, row))[:MOST_INVERSE]
 
 
 def paths(
-    names: Names,
-    triples: Sequence[Triple],
-    named: Sequence[int],
-    inverse: Sequence[int],
-    likeliest: Callable[[list[int]], list[int]],
+    names: Names, triples: Sequence[Triple], named: Sequence[int], inverse: Sequence[int], order: Order
 ) -> list[tuple[int, int]]:
     """Rows in two steps, MOST_PATHS at most: one that a question names, whose value is another thing, with one about that; and one whose
     value it says with one about the same thing."""
     found: dict[int, list[int]] = {}
-    known = {*named, *inverse}
-    for first in known:
-        for second in names.rows_named(triples[first].value):
+    known, leading = {*named, *inverse}, [*named[:MOST_LEADING], *inverse]
+    about = {value: names.rows_named(value) for value in {triples[first].value for first in leading}}
+    for first in leading:
+        for second in about[triples[first].value][:MOST_HAVING]:
             if second not in known:
                 found.setdefault(second, []).append(first)
     for first in inverse:
-        for second in names.siblings(first):
+        for second in names.siblings(first)[:MOST_HAVING]:
             if second != first:
                 found.setdefault(second, []).append(first)
-    seconds = likeliest(list(found)) if len(found) > MOST_PATHS else list(found)
-    return [(first, second) for second in seconds[:MOST_PATHS] for first in found[second]][:MOST_PATHS]
+    if sum(map(len, found.values())) <= MOST_PATHS:
+        return [(first, second) for second, firsts in found.items() for first in firsts]
+    # The best path of each row before the second of any.
+    each = [[(first, second) for first in found[second]] for second in order([*found])]
+    return [pair for pair in chain.from_iterable(zip_longest(*each)) if pair][:MOST_PATHS]
 
 
 def twins(names: Names, reading: Reading, index: int, row: int) -> list[int]:
-    """The rows that have the property of a row and the value in it that a question says, itself among them, MOST_TWINS at most; none
-    if it says none, or names the thing."""
-    if reading.mention_of(index, row) is not None:
-        return []
+    """The rows that say of other things what a row says, where a question asks for the things: with its property, and the values in it
+    that the question says, or with any that it says where it asks for either. Itself among them; none if it says none, or names its
+    thing."""
     values = [value for value in reading.said[index] if row in value.rows]
+    if not values or reading.mention_of(index, row) is not None:
+        return []
+    either = EITHER.search(reading.texts[index]) is not None
     name = names.property_of(row)
-    return [other for value in values[:1] for other in value.rows if names.property_of(other) == name][:MOST_TWINS]
+    sets = [dict.fromkeys(value.rows) for value in (reading.said[index] if either else values)]
+    rows = chain(*sets) if either else (other for other in sets[0] if all(other in some for some in sets[1:]))
+    return [other for other in dict.fromkeys(rows) if names.property_of(other) == name]

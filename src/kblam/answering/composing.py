@@ -43,12 +43,14 @@ def composed(
     ]
     answering = [choice for choice in choices if choice.rows] or choices
     weights = torch.stack([choice.weights for choice in answering]).mean(0)
+    resting = list(dict.fromkeys(row for choice in answering for row in choice.answering))
     return Answer(
         question=question,
         text=REFUSAL if refused else "\n".join(dict.fromkeys(said)),
         refused=refused,
         corrected=not all(trusted),
-        citations=cited(weights[:-1], [row for choice in answering for row in choice.answering], snapshot.triples),
+        citations=cited(weights[:-1], resting, snapshot.triples),
+        resting=0 if refused else len(resting),
         confidence=1 - float(weights[-1]),
         grounding=grounding,
         rows=len(snapshot.triples),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from kblam.answering.beside import twins
 from kblam.answering.reader import Reader
 from kblam.answering.reading import Reading, masked
 from kblam.knowledge import Triple
@@ -23,6 +24,8 @@ LONELY = 0.3
 """Masked lead of the only row of an entity, as a cosine: about that of a right row."""
 LONG = 120
 """Bytes of a value that tells more than one thing: twenty words, or forty characters of Chinese or Japanese."""
+MOST_OTHERS = 12
+"""Rows over which a row may lead: those that fit best."""
 DOUBTFUL = -1.0
 """Logit of a fact read whole below which a question hardly asks for it."""
 CERTAIN = 0.95
@@ -144,7 +147,8 @@ def _whole_evidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> li
             weighed.append(torch.stack([logit, none, none, *foreign]))
             continue
         others = _others(reader, reading, index, row)
-        lead = logit - pairs.logits([text] * len(others), others).max().to(none) if others else logit
+        asked = [reading.plain[index]] * len(others)
+        lead = logit - pairs.logits(asked, others).max().to(none) if others else logit
         weighed.append(torch.stack([none, logit, lead, *foreign]))
     return weighed
 
@@ -154,9 +158,9 @@ def _others(reader: Reader, reading: Reading, index: int, row: int) -> list[Trip
     if it asks by way of that, or for what has it."""
     if reading.mentions[index] and not (reading.says_value(index, row) or row in reading.via[index]):
         return []
-    twins, fact = {row, *reader.twins(reading, index, row)}, reader.snapshot.triples[row]
-    others = [other for other in reading.bonuses[index][0].tolist() if other not in twins]
-    read = [reader.as_read(reading, index, other) for other in others]
+    same, fact = {row, *twins(reader.names, reading, index, row)}, reader.snapshot.triples[row]
+    others = [other for other in reading.bonuses[index][0].tolist() if other not in same]
+    read = [reader.as_read(reading, index, other) for other in others[:MOST_OTHERS]]
     return [other for other in read if not _says_the_same(other, fact)]
 
 

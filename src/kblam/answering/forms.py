@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
+from kblam.answering.beside import twins
 from kblam.answering.reader import Reader
 from kblam.answering.reading import Reading
 from kblam.knowledge import Triple
@@ -13,13 +14,15 @@ from kblam.naming.asking import is_description
 from kblam.naming.spellings import words
 from kblam.naming.spoken_words import common
 
-__all__ = ["Form", "answering_rows", "form_asked", "in_form", "listed"]
+__all__ = ["MOST_LISTED", "Form", "answering_rows", "form_asked", "in_form", "listed"]
 
 Form = Literal["value", "thing", "both"]
 """The value, the name of the thing that has it, or `name: value`."""
 MOST_LISTED = 20
 """Things that an answer names; of more it says how many."""
 CJK = re.compile("[\u3040-\u9fff]")
+MOST_READ = 40
+"""Rows that say the same which are read whole, each with the question."""
 MUCH_WORSE = 4.0
 """What says the same of another thing answers unless its logit is below none's and so far below the best one's."""
 SHORTEST = 3
@@ -41,15 +44,15 @@ def form_asked(reader: Reader, reading: Reading, index: int, row: int) -> Form:
 
 
 def answering_rows(reader: Reader, reading: Reading, index: int, row: int) -> tuple[int, ...]:
-    """The row, and those that say the same of other things and answer the question hardly worse, by reading them whole."""
-    twins = [other for other in reader.twins(reading, index, row) if other != row]
-    if reader.fact_pairs is None or not twins:
-        return (row,)
-    rows = [row, *twins]
-    triples = [reader.snapshot.triples[each] for each in rows]
-    logits = reader.fact_pairs.logits([reading.plain[index]] * len(rows), triples)
-    enough = min(0.0, float(logits[0]) - MUCH_WORSE)
-    return (row, *(twin for twin, logit in zip(twins, logits[1:].tolist(), strict=True) if logit > enough))
+    """The row, and those that say the same of other things; of no more than MOST_READ only such as answer the question hardly worse,
+    by reading them whole."""
+    same = [other for other in twins(reader.names, reading, index, row) if other != row]
+    if reader.fact_pairs is None or not same or len(same) > MOST_READ:
+        return (row, *same)
+    triples = [reader.snapshot.triples[each] for each in (row, *same)]
+    own, *logits = reader.fact_pairs.logits([reading.plain[index]] * len(triples), triples).tolist()
+    enough = min(0.0, own - MUCH_WORSE)
+    return (row, *(twin for twin, logit in zip(same, logits, strict=True) if logit > enough))
 
 
 def _says_in_part(question: str, value: str) -> bool:
@@ -66,7 +69,8 @@ def _tells(word: str, first: bool) -> bool:
 
 def in_form(text: str, fact: Triple, form: Form) -> str:
     """What is said of a fact, with the name of its thing if that is asked for, too, and not said."""
-    if form != "both" or fact.entity.casefold() in text.casefold():
+    name = rf"(?<![A-Za-z0-9]){re.escape(fact.entity)}(?![A-Za-z0-9])"
+    if form != "both" or re.search(name, text, re.IGNORECASE):
         return text
     return f"{fact.entity}{'：' if CJK.search(fact.value) else ': '}{text}"
 

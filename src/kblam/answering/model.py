@@ -237,24 +237,24 @@ class KBLaM:
         choices = self._choose(reader, flat)
         quoting = grounding == "quote"
         owners = [number for number, part in enumerate(parts) for _ in part]
-        # Things are listed as they are stored; a model whose words are not checked is left to say which.
-        told = {
-            index
-            for index, each in enumerate(choices)
-            if each.rows and each.form == "thing" and quoting and self._checks
-        }
+        # Things are listed as they are stored.
+        told = {index for index, choice in enumerate(choices) if choice.rows and choice.form == "thing"}
         wanted = [index for index, choice in enumerate(choices) if choice.rows and index not in told]
         speaking = [owners[index] for index in wanted]
         # Words that may still be corrected, or joined from several clauses, are heard when they are final.
         live = {own for own in speaking if owners.count(own) == 1 and not (quoting and self._checks)}
         spoken_of = [choices[index] for index in wanted]
-        said = self.speech.say(reader, spoken_of, quoting, generation.heard_by(live), speaking, every)
-        texts = dict(zip(wanted, said, strict=True))
+        words = self.speech.say(reader, spoken_of, quoting, generation.heard_by(live), speaking, every)
+        texts = dict(zip(wanted, words, strict=True))
         texts |= {index: listed([reader.snapshot.triples[row] for row in choices[index].rows]) for index in told}
-        answers, checks = [], self._checks and quoting and reader.snapshot.has_texts
-        for number, question in enumerate(questions):
-            spoken = [(choices[index], texts.get(index)) for index, owner in enumerate(owners) if owner == number]
-            answers.append(composed(question, spoken, reader.snapshot, checks, grounding, self.name))
+        spoken: list[list[tuple[Choice, str | None]]] = [[] for _ in questions]
+        for index, owner in enumerate(owners):
+            spoken[owner].append((choices[index], texts.get(index)))
+        checks = self._checks and quoting and reader.snapshot.has_texts
+        answers = [
+            composed(question, said, reader.snapshot, checks, grounding, self.name)
+            for question, said in zip(questions, spoken, strict=True)
+        ]
         for number, answer in enumerate(answers):
             listener = generation.listener(number)
             if listener is not None and number not in live:

@@ -43,8 +43,8 @@ RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 UNNAMED = 2.0
 """How much more the whole fact counts where no name has chosen the rows before: then the prior says little of them."""
-IN_TWO = 1.0
-"""How much better a row must fit that answers in two steps."""
+MOST_TWINS = 100
+"""Rows that are attended to because they say of other things what one of the likely rows says."""
 MOST_STATED = 64
 """Rows of one question that are read without their names."""
 
@@ -58,10 +58,11 @@ class Reader:
         self.encoder = encoder
         self.question_encoder = adapter.question_encoder(encoder)
         self.meaning_encoder = adapter.meaning_encoder(encoder)
-        self.names, self.values = Names(snapshot.triples), Values(snapshot.triples)
+        self.names = Names(snapshot.triples)
         self.statements = Statements(self._encode_nameless)
         self.nameless_pairs = pairs_of(adapter.cross_encoder(), statement_of)
         self.fact_pairs = pairs_of(adapter.fact_encoder(), fact_text)
+        self.values = Values(snapshot.triples if self._asks_values else ())
         self.latents: Latents = read_rows(adapter, snapshot, scan)
 
     def following(self, snapshot: Snapshot, touched: Collection[int]) -> Reader:
@@ -69,7 +70,8 @@ class Reader:
         reader = copy(self)
         reader.snapshot = snapshot
         reader.names = self.names.changed(snapshot.triples, touched)
-        reader.values = self.values.changed(snapshot.triples, touched)
+        if self._asks_values:
+            reader.values = self.values.changed(snapshot.triples, touched)
         reader.latents = reread_rows(self.adapter, self.latents, snapshot, touched)
         return reader
 
@@ -104,14 +106,14 @@ class Reader:
 
     @torch.no_grad()
     def read(self, questions: Sequence[str]) -> Reading:
-        """Embed the questions and find the names in them."""
+        """Embed the questions, find the names and values in them, and read the likely rows beside them."""
         embedding = self.encode(questions, self.question_encoder)
         mentions = [tuple(self.mentions(question)) for question in questions]
-        said = [self._values_asked(*each) for each in zip(questions, mentions, strict=True)]
         unnamed = [index for index, found in enumerate(mentions) if not found]
         resembling = dict(zip(unnamed, self._resembling(embedding[unnamed]), strict=True))
         for index, rows in resembling.items():
             mentions[index] = self._misspelt(questions[index], rows) or self._partial(questions[index])
+        said = [self._values_asked(*each) for each in zip(questions, mentions, strict=True)]
         likely = self._likely(questions, embedding, mentions, resembling)
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
@@ -208,9 +210,8 @@ class Reader:
         return [rows[at] for at in self.prior(question, rows).argsort(descending=True, stable=True).tolist()]
 
     def _values_asked(self, question: str, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-        """The values whose things a question may ask for; none where facts are not read whole, for names alone cannot tell."""
-        reads = self._reads_whole and self.snapshot.has_texts
-        return values_asked(self.values, question, mentions) if reads else ()
+        """The values whose things a question may ask for."""
+        return values_asked(self.values, question, mentions) if self._asks_values else ()
 
     def _beside(
         self, question: str, vector: Tensor, mentions: Sequence[Mention], said: Sequence[Mention], likely: Sequence[int]
@@ -218,8 +219,9 @@ class Reader:
         """What is read beside the likely rows of a question (D,)."""
         order = partial(self._in_order, vector)
         inverse = inverse_rows(self.names, question, said, likely, order)
-        named = likely if mentions and self._reads_whole and self.snapshot.has_texts else []
-        having = [*inverse, *(row for row in likely if any(row in value.rows for value in said))][:MOST_INVERSE]
+        named = likely if mentions and self._asks_values else []
+        rows = {row for value in said for row in value.rows} if likely else set()
+        having = [*inverse, *(row for row in likely if row in rows)][:MOST_INVERSE]
         return Beside(inverse, paths(self.names, self.snapshot.triples, named, having, order))
 
     def _weighed(self, reading: Reading, likely: Sequence[Sequence[int]], beside: Sequence[Beside]) -> Reading:
@@ -243,8 +245,8 @@ class Reader:
             ]
             logits = self.fact_pairs.among(reading.plain, facts, scores, [len(more.rows) for more in beside])
             logits = [
-                torch.cat([found[: len(found) - len(more.paths)], found[len(found) - len(more.paths) :] - IN_TWO])
-                for found, more in zip(logits, beside, strict=True)
+                found - found.new_tensor([0.0] * len(rows) + more.doubts)
+                for found, rows, more in zip(logits, likely, beside, strict=True)
             ]
             counts = [bonus[4] * (1.0 if found else UNNAMED) for found in reading.mentions]
             scores = [
@@ -269,7 +271,7 @@ class Reader:
             found.setdefault(rows[at], at)
         via = {row: beside.paths[at - in_two][0] for row, at in found.items() if at >= in_two}
         for row, at in list(found.items()):
-            for twin in () if row in via else self.twins(reading, index, row):
+            for twin in () if row in via else twins(self.names, reading, index, row)[:MOST_TWINS]:
                 found.setdefault(twin, at)
         return torch.tensor(list(found), dtype=torch.long, device=scores.device), scores[list(found.values())], via
 
@@ -277,10 +279,6 @@ class Reader:
         """What is read of a row beside a question: with the row by way of which the question means it, if there is one."""
         triples, first = self.snapshot.triples, reading.via[index].get(row)
         return triples[row] if first is None else path(triples[first], triples[row])
-
-    def twins(self, reading: Reading, index: int, row: int) -> list[int]:
-        """The rows that say of other things what a row says, where a question asks for the things (see `beside.twins`)."""
-        return twins(self.names, reading, index, row)
 
     def _first_scores(self, reading: Reading, likely: Sequence[Sequence[int]]) -> list[Tensor]:
         """What is added to the scores of each question's likely rows before they are read whole, (rows,): by names, and by what
@@ -305,6 +303,11 @@ class Reader:
         """Whether facts are read with their names, so that a question need not name any."""
         bonus = self.adapter.name_bonus
         return self.fact_pairs is not None and bonus is not None and bool(bonus[4])
+
+    @property
+    def _asks_values(self) -> bool:
+        """Whether a question may say a value and ask for its thing, or ask in two steps: only reading facts whole can tell."""
+        return self._reads_whole and self.snapshot.has_texts
 
     def _facts(self, rows: Sequence[Sequence[int]]) -> list[list[Triple]]:
         return [[self.snapshot.triples[row] for row in some] for some in rows]

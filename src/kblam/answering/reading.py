@@ -34,11 +34,11 @@ class Reading:
     said: tuple[tuple[Mention, ...], ...]
     """The values in each question that asks, or may ask, for the thing that has them."""
     via: tuple[Mapping[int, int], ...]
-    """For each question the rows about what the things that it names have, and the row which says so: `the extension of the lead of
-    Kestrel` is read as a row about Tom Baker, by way of the one which says that he leads it."""
+    """For each question the rows that are best read in two steps, and the row of the first: `the extension of the lead of Kestrel` is
+    read as a row about Tom Baker, by way of the one which says that he leads it."""
     bonuses: tuple[tuple[Tensor, Tensor], ...]
-    """For each question the rows whose entity it names, or that it resembles most if it names none, (r,), and what that adds to
-    their scores, (r,)."""
+    """For each question the rows that may answer it, best first, (r,), and what that adds to their scores, (r,): those whose entity it
+    names, or that it resembles if it names none, and those beside them (see `beside`)."""
     count: int
     """M."""
 

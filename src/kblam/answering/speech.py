@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.decoding import Generation, generate
-from kblam.answering.forms import Form
+from kblam.answering.forms import MOST_LISTED, Form
 from kblam.answering.prompts import chat_prompt, quoting_prompt
 from kblam.answering.reader import Reader
 from kblam.answering.vectors import read_rows
@@ -45,19 +45,18 @@ class Choice:
     weights: Tensor
     """(M + 1,): the rows and, last, "none of these"."""
     rows: tuple[int, ...]
-    """The rows that answer, best first; none when the clause is refused."""
+    """The rows that answer, the best first; none when the clause is refused."""
     attended: Tensor
     """(k,): the rows that generation attends to, best first."""
     form: Form = "value"
     """What the clause asks for."""
-
     via: tuple[int, ...] = ()
     """The row that says which thing is meant, where another one is named."""
 
     @property
     def answering(self) -> tuple[int, ...]:
         """The rows that the answer rests on: the best, or all of the things it names."""
-        return self.rows if self.form == "thing" else (*self.rows[:1], *self.via)
+        return self.rows[:MOST_LISTED] if self.form == "thing" else (*self.rows[:1], *self.via)
 
 
 @dataclass(frozen=True, eq=False)

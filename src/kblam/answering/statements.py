@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kblam.answering.kept import Kept
 from kblam.knowledge import Triple
+from kblam.naming.lookup import folded
 
 __all__ = ["Statements", "fact_text", "path", "statement", "statement_of"]
 
@@ -44,7 +45,7 @@ def fact_text(triple: Triple) -> str:
 def path(first: Triple, second: Triple) -> Triple:
     """Two facts as one. Where the value of the first is the thing of the second, it reads as `the extension of the lead of Kestrel,
     Tom Baker, is 2207`; where both are of one thing, as `the deadline of Kestrel, the lead of which is Tom Baker, is May`."""
-    if first.entity == second.entity:
+    if folded(first.entity) in map(folded, (second.entity, *second.aliases)):
         thing = f"{first.entity}, the {first.property} of which is {first.value[:LONGEST_VALUE]},"
     else:
         thing = f"the {first.property} of {first.entity}, {second.entity},"

@@ -48,8 +48,8 @@ def shipped_adapter(name: str = DEFAULT_MODEL) -> Adapter:
         adapter.config = replace(adapter.config, meaning_encoder=str(about["meaning_encoder"]))
         adapter.take_cross_encoder(str(about["cross_encoder"]), read_cross_weights(folder / CROSS_FILE))
         for tensor in _CALIBRATED:
-            known = getattr(adapter, tensor)
-            known.copy_(for_all_ways(torch.tensor(about[tensor]), known.dim()))
+            found, known = torch.tensor(about[tensor]), getattr(adapter, tensor)
+            known.copy_(for_all_ways(found, known.dim()) if tensor.startswith("refusal") else found)
         adapter.provenance = {**adapter.provenance, **about["provenance"]}
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{folder / _ABOUT} cannot be used ({error}): install kblam again") from error

@@ -38,20 +38,23 @@ class Lookup:
         return self.rows.get(key, ()) if changed is None else changed
 
     def changed(self, before: Sequence[Triple], after: Sequence[Triple], touched: Iterable[int]) -> Lookup:
-        """The same of a version in which only the touched rows may differ; costs what they cost.
+        """The same of a version in which only the touched rows may differ; costs what they and the other rows of their keys cost.
 
         `rows` is another object when the changes became so many that they were put together.
         """
         lookup = object.__new__(Lookup)
         # Copied, for another thread may be reading those of the version before.
         lookup._keys, lookup.rows, lookup.changes = self._keys, self.rows, dict(self.changes)
-        touched = list(touched)
+        gone: dict[str, set[int]] = {}
+        come: dict[str, set[int]] = {}
         for row in touched:
             for key in self._keys(before[row]) if row < len(before) else ():
-                lookup.changes[key] = tuple(other for other in lookup.of(key) if other != row)
-        for row in touched:
+                gone.setdefault(key, set()).add(row)
             for key in self._keys(after[row]) if row < len(after) else ():
-                lookup.changes[key] = tuple(sorted({*lookup.of(key), row}))
+                come.setdefault(key, set()).add(row)
+        for key in gone.keys() | come.keys():
+            staying = {*self.of(key)} - gone.get(key, set())
+            lookup.changes[key] = tuple(sorted(staying | come.get(key, set())))
         if len(lookup.changes) > MOST_CHANGES:
             rows = {**lookup.rows, **lookup.changes}
             lookup.rows, lookup.changes = {key: found for key, found in rows.items() if found}, {}

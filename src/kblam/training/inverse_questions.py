@@ -44,7 +44,7 @@ FORMS = {
 
 
 def turned_round(world: World, draw: random.Random) -> World:
-    """The same facts with such questions: one for each value that only one thing has, if somebody would say it."""
+    """The same facts with such questions: one for each fact that only one thing has, if somebody would say its value."""
     known = Counter((fact.property.casefold(), fact.value.casefold()) for fact in world.facts)
     holding: dict[str, list[int]] = {}
     for row, fact in enumerate(world.facts):

@@ -89,7 +89,8 @@ class PathLessons:
             world.facts[row] for row in world.about(own.entity) if row != asked.row and world.facts[row] != first
         ]
         other = draw.choice(world.facts)
-        stranger = Triple(draw.choice(world.facts).entity, first.property, other.entity)
+        elsewhere = [fact.entity for fact in world.facts if fact.entity != first.entity] or [other.entity]
+        stranger = Triple(draw.choice(elsewhere), first.property, other.entity)
         of_first = [world.facts[row] for row in world.about(first.entity)]
         others = [
             fact_text(first),
@@ -117,7 +118,8 @@ class PathLessons:
     def _lesson(self, question: str, right: list[str], others: list[str], draw: random.Random) -> Lesson:
         """right: what answers, if anything does."""
         while len(right) + len(others) < self.statements:
-            others = [*others, fact_text(draw.choice(draw.choice(self.worlds).facts))]
+            more = fact_text(draw.choice(draw.choice(self.worlds).facts))
+            others = others if more in right else [*others, more]
         first, *rest = others
         texts = [*right, first, *draw.sample(rest, len(rest))][: self.statements]
         return Lesson(in_english(question), tuple(map(in_english, texts)), bool(right))
