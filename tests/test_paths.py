@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering.beside import MOST_PATHS, Beside, paths
+from kblam.answering.beside import IN_TWO, MOST_PATHS, SAID, Beside, paths
 from kblam.answering.evidence import evidence, ways
 from kblam.answering.forms import form_asked
 from kblam.answering.pairs import Pairs
@@ -54,15 +54,16 @@ def test_two_facts_read_as_one() -> None:
 
 def test_paths_lead_from_what_is_named_to_what_its_values_have() -> None:
     names = Names(FACTS)
-    assert paths(names, FACTS, [0, 2], [], list) == [(0, 3), (0, 4)]
-    assert paths(names, FACTS, [0, 1], [], list) == [(0, 3), (1, 3), (0, 4), (1, 4)]
-    assert paths(names, FACTS, [0, 3, 4], [], list) == []  # Tom Baker is named himself
+    assert paths(names, FACTS, "", [0, 2], [], list) == [(0, 3), (0, 4)]
+    assert paths(names, FACTS, "", [0, 1], [], list) == [(0, 3), (1, 3), (0, 4), (1, 4)]
+    assert paths(names, FACTS, "", [0, 3, 4], [], list) == []  # Tom Baker is named himself
     loop = [Triple("Ann", "neighbour", "Ann"), Triple("Ann", "age", "40")]
-    assert paths(Names(loop), loop, [0, 1], [], list) == []
+    assert paths(Names(loop), loop, "", [0, 1], [], list) == []
 
 
 def test_paths_lead_from_what_has_a_value_to_what_else_it_has() -> None:
-    assert paths(Names(FACTS), FACTS, [], [3], list) == [(3, 4)]
+    assert paths(Names(FACTS), FACTS, "In which office is extension 2207?", [], [3], list) == [(3, 4)]
+    assert paths(Names(FACTS), FACTS, "Whose extension is 2207?", [], [3], list) == []
     assert fact_text(path(FACTS[3], FACTS[4])) == "the office of Tom Baker, the extension of which is 2207, is B-116"
 
 
@@ -71,7 +72,7 @@ def test_of_many_paths_the_likeliest_are_read() -> None:
         Triple("Ship", "captain", "Ann"),
         *(Triple("Ann", f"quality {number}", str(number)) for number in range(40)),
     ]
-    found = paths(Names(facts), facts, [0], [], lambda rows: sorted(rows, reverse=True))
+    found = paths(Names(facts), facts, "", [0], [], lambda rows: sorted(rows, reverse=True))
     assert [second for _, second in found] == list(range(40, 40 - MOST_PATHS, -1))
 
 
@@ -81,7 +82,7 @@ def test_every_row_is_read_once_before_any_is_read_by_another_path() -> None:
         *(Triple("Kestrel", way, "Tom") for way in ways),
         *(Triple("Tom", f"p{number}", "v") for number in range(7)),
     ]
-    found = paths(Names(facts), facts, list(range(5)), [], list)
+    found = paths(Names(facts), facts, "", list(range(5)), [], list)
     assert len(found) == MOST_PATHS and {second for _, second in found} == set(range(5, 12))
 
 
@@ -92,8 +93,9 @@ def test_paths_tell_one_thing_from_another_by_its_other_names_too() -> None:
 
 
 def test_what_is_read_for_rows_in_one_step_and_in_two() -> None:
-    beside = Beside([2], [(0, 3), (1, 3)])
-    assert beside.rows == [2, 3, 3]
+    beside = Beside([2], frozenset(), [(0, 3), (1, 3)])
+    assert beside.rows == [2, 3, 3] and beside.doubts([0, 5]) == [0.0, 0.0, -SAID, IN_TWO, IN_TWO]
+    assert Beside([], frozenset([5]), []).doubts([0, 5]) == [0.0, -SAID]
     assert list(map(fact_text, beside.facts(FACTS))) == [fact_text(FACTS[2]), LEAD, LEAD.replace("lead", "approver")]
 
 

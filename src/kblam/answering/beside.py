@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
+import torch
+from torch import Tensor
+
 from kblam.answering.reading import Reading
 from kblam.answering.statements import path
 from kblam.knowledge import Triple
@@ -14,7 +17,7 @@ from kblam.naming.mention import Mention
 from kblam.naming.names import Names
 from kblam.naming.values import Values
 
-__all__ = ["Beside", "inverse_rows", "paths", "twins", "values_asked"]
+__all__ = ["Beside", "best_of_each", "inverse_rows", "paths", "twins", "values_asked"]
 
 MOST_INVERSE = 4
 """Rows of one question that are read because it says their values."""
@@ -24,6 +27,10 @@ MOST_LEADING = 64
 """Rows that a question names from which a second step is looked for."""
 MOST_HAVING = 2000
 """Rows with a value that are looked at; of more the question says too little."""
+MOST_TWINS = 100
+"""Rows that are attended to because they say of other things what one of the likely rows says."""
+SAID = 2.0
+"""How much worse a row may fit whose value is said."""
 IN_TWO = 1.0
 """How much better a row must fit that answers in two steps."""
 EITHER = re.compile(r"\bor\b|或|还是|または|それとも", re.IGNORECASE)
@@ -38,6 +45,8 @@ class Beside:
 
     inverse: list[int]
     """Those whose values it says."""
+    having: frozenset[int]
+    """Those of the likely rows whose values it says."""
     paths: list[tuple[int, int]]
     """A row that leads to a thing, and one about that."""
 
@@ -46,10 +55,13 @@ class Beside:
         """The rows that may answer; one of several paths as often."""
         return [*self.inverse, *(second for _, second in self.paths)]
 
-    @property
-    def doubts(self) -> list[float]:
-        """How much better than others each of the rows must fit."""
-        return [0.0] * len(self.inverse) + [IN_TWO] * len(self.paths)
+    def doubts(self, likely: Sequence[int]) -> list[float]:
+        """How much better than others each of the likely rows, and of these, must fit."""
+        return (
+            [-SAID if row in self.having else 0.0 for row in likely]
+            + [-SAID] * len(self.inverse)
+            + [IN_TWO] * len(self.paths)
+        )
 
     def facts(self, triples: Sequence[Triple]) -> list[Triple]:
         """What is read for each of the rows."""
@@ -82,10 +94,10 @@ def inverse_rows(names: Names, question: str, said: Sequence[Mention], known: Se
 
 
 def paths(
-    names: Names, triples: Sequence[Triple], named: Sequence[int], inverse: Sequence[int], order: Order
+    names: Names, triples: Sequence[Triple], question: str, named: Sequence[int], inverse: Sequence[int], order: Order
 ) -> list[tuple[int, int]]:
     """Rows in two steps, MOST_PATHS at most: one that a question names, whose value is another thing, with one about that; and one whose
-    value it says with one about the same thing."""
+    value it says with one about the same thing, whose property it names: else it asks for the thing."""
     found: dict[int, list[int]] = {}
     known, leading = {*named, *inverse}, [*named[:MOST_LEADING], *inverse]
     about = {value: names.rows_named(value) for value in {triples[first].value for first in leading}}
@@ -95,7 +107,7 @@ def paths(
                 found.setdefault(second, []).append(first)
     for first in inverse:
         for second in names.siblings(first)[:MOST_HAVING]:
-            if second != first:
+            if second != first and names.named_property(question, second):
                 found.setdefault(second, []).append(first)
     if sum(map(len, found.values())) <= MOST_PATHS:
         return [(first, second) for second, firsts in found.items() for first in firsts]
@@ -116,3 +128,19 @@ def twins(names: Names, reading: Reading, index: int, row: int) -> list[int]:
     sets = [dict.fromkeys(value.rows) for value in (reading.said[index] if either else values)]
     rows = chain(*sets) if either else (other for other in sets[0] if all(other in some for some in sets[1:]))
     return [other for other in dict.fromkeys(rows) if names.property_of(other) == name]
+
+
+def best_of_each(
+    names: Names, reading: Reading, index: int, likely: Sequence[int], beside: Beside, scores: Tensor
+) -> tuple[Tensor, Tensor, dict[int, int]]:
+    """The rows that are read for a question, each once with the best of its scores, and those that say the same of other things with
+    the same scores; and by way of which row each is best that is so in two steps."""
+    rows, in_two = [*likely, *beside.rows], len(likely) + len(beside.inverse)
+    found: dict[int, int] = {}
+    for at in scores.argsort(descending=True, stable=True).tolist():
+        found.setdefault(rows[at], at)
+    via = {row: beside.paths[at - in_two][0] for row, at in found.items() if at >= in_two}
+    for row, at in list(found.items()):
+        for twin in () if row in via else twins(names, reading, index, row)[:MOST_TWINS]:
+            found.setdefault(twin, at)
+    return torch.tensor(list(found), dtype=torch.long, device=scores.device), scores[list(found.values())], via

@@ -16,7 +16,7 @@ from itertools import zip_longest
 import torch
 from torch import Tensor
 
-from kblam.answering.beside import MOST_INVERSE, Beside, inverse_rows, paths, twins, values_asked
+from kblam.answering.beside import MOST_INVERSE, Beside, best_of_each, inverse_rows, paths, values_asked
 from kblam.answering.clauses import about_all, clauses
 from kblam.answering.gloss import in_english
 from kblam.answering.pairs import MOST_PAIRED, pairs_of
@@ -43,8 +43,6 @@ RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 UNNAMED = 2.0
 """How much more the whole fact counts where no name has chosen the rows before: then the prior says little of them."""
-MOST_TWINS = 100
-"""Rows that are attended to because they say of other things what one of the likely rows says."""
 MOST_STATED = 64
 """Rows of one question that are read without their names."""
 
@@ -221,8 +219,9 @@ class Reader:
         inverse = inverse_rows(self.names, question, said, likely, order)
         named = likely if mentions and self._asks_values else []
         rows = {row for value in said for row in value.rows} if likely else set()
-        having = [*inverse, *(row for row in likely if row in rows)][:MOST_INVERSE]
-        return Beside(inverse, paths(self.names, self.snapshot.triples, named, having, order))
+        having = [row for row in likely if row in rows]
+        triples, leading = self.snapshot.triples, [*inverse, *having][:MOST_INVERSE]
+        return Beside(inverse, frozenset(having), paths(self.names, triples, question, named, leading, order))
 
     def _weighed(self, reading: Reading, likely: Sequence[Sequence[int]], beside: Sequence[Beside]) -> Reading:
         """The reading with what is added to the scores of each question's likely rows, which it names if it names any, and of those
@@ -231,10 +230,11 @@ class Reader:
         if bonus is None:
             none = (torch.empty(0, dtype=torch.long, device=like.device), like.new_empty(0))
             return replace(reading, bonuses=(none,) * len(likely), via=({},) * len(likely))
-        # What only reading whole can tell: as good as the best of the others before.
         scores = [
-            torch.cat([score, (score.max() if len(score) else bonus[0]).expand(len(more.rows))])
-            for score, more in zip(self._first_scores(reading, likely), beside, strict=True)
+            torch.cat([score, self._as_good(reading.embedding[index], rows, score, more)])
+            for index, (rows, score, more) in enumerate(
+                zip(likely, self._first_scores(reading, likely), beside, strict=True)
+            )
         ]
         if self._reads_whole:
             assert self.fact_pairs is not None
@@ -243,9 +243,13 @@ class Reader:
                 [*(triples[row] for row in rows), *more.facts(triples)]
                 for rows, more in zip(likely, beside, strict=True)
             ]
-            logits = self.fact_pairs.among(reading.plain, facts, scores, [len(more.rows) for more in beside])
+            ranks = [
+                torch.cat([score[: len(rows)], torch.full_like(score[len(rows) :], torch.inf)])
+                for score, rows in zip(scores, likely, strict=True)
+            ]
+            logits = self.fact_pairs.among(reading.plain, facts, ranks, [len(more.rows) for more in beside])
             logits = [
-                found - found.new_tensor([0.0] * len(rows) + more.doubts)
+                found - found.new_tensor(more.doubts(rows))
                 for found, rows, more in zip(logits, likely, beside, strict=True)
             ]
             counts = [bonus[4] * (1.0 if found else UNNAMED) for found in reading.mentions]
@@ -254,26 +258,21 @@ class Reader:
                 for score, count, found in zip(scores, counts, logits, strict=True)
             ]
         best = [
-            self._best_of_each(reading, *each) for each in zip(range(len(likely)), likely, beside, scores, strict=True)
+            best_of_each(self.names, reading, *each)
+            for each in zip(range(len(likely)), likely, beside, scores, strict=True)
         ]
         return replace(
             reading, bonuses=tuple((rows, score) for rows, score, _ in best), via=tuple(via for _, _, via in best)
         )
 
-    def _best_of_each(
-        self, reading: Reading, index: int, likely: Sequence[int], beside: Beside, scores: Tensor
-    ) -> tuple[Tensor, Tensor, dict[int, int]]:
-        """The rows, each once with the best of its scores, and those that say the same of other things, with the same scores; and by way
-        of which row each is best that is so in two steps."""
-        rows, in_two = [*likely, *beside.rows], len(likely) + len(beside.inverse)
-        found: dict[int, int] = {}
-        for at in scores.argsort(descending=True, stable=True).tolist():
-            found.setdefault(rows[at], at)
-        via = {row: beside.paths[at - in_two][0] for row, at in found.items() if at >= in_two}
-        for row, at in list(found.items()):
-            for twin in () if row in via else twins(self.names, reading, index, row)[:MOST_TWINS]:
-                found.setdefault(twin, at)
-        return torch.tensor(list(found), dtype=torch.long, device=scores.device), scores[list(found.values())], via
+    def _as_good(self, question: Tensor, likely: Sequence[int], scores: Tensor, beside: Beside) -> Tensor:
+        """What makes the scores of the rows beside the likely ones, all that counts for them with the question (D,) together, those of
+        the best of these: only reading whole can tell."""
+        if not beside.rows:
+            return scores.new_empty(0)
+        prior = self.prior(question, [*likely, *beside.rows])
+        theirs = prior[len(likely) :]
+        return (prior[: len(likely)] + scores).max() - theirs if likely else theirs.max() - theirs
 
     def as_read(self, reading: Reading, index: int, row: int) -> Triple:
         """What is read of a row beside a question: with the row by way of which the question means it, if there is one."""
