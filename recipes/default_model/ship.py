@@ -54,7 +54,7 @@ ones."""
 GLOSSARY_WEIGHT = 0.5
 """Of one about a glossary: descriptions are weighed for themselves, and few others are about any."""
 
-INVERSE_WEIGHT = 0.5
+INVERSE_WEIGHT = 1.0
 """Of one that says a value and asks for its thing, or means a thing by another one: likewise."""
 
 
