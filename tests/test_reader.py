@@ -199,7 +199,7 @@ def test_rows_of_a_large_entity_beyond_those_read_fit_as_badly_as_the_worst(monk
     reading = reader.read(["the height of Otus"])
     rows, bonus = reading.bonuses[0]
     prior = reader.adapter.prior_scores(reading.embedding, reader.latents)[0]
-    assert rows[:3].tolist() == prior.topk(3).indices.tolist()
+    assert sorted(rows[:3].tolist()) == sorted(prior.topk(3).indices.tolist())
     assert (bonus[3:] == bonus[:3].min()).all()
 
 

@@ -5,6 +5,7 @@ Shapes: n questions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -24,6 +25,8 @@ LONELY = 0.3
 """Masked lead of the only row of an entity, as a cosine: about that of a right row."""
 LONG = 120
 """Bytes of a value that tells more than one thing: twenty words, or forty characters of Chinese or Japanese."""
+NAME = re.compile(r"\bnames?\b|名字|姓名|名称|名前|氏名", re.IGNORECASE)
+"""What a question says that asks for the thing itself."""
 MOST_OTHERS = 12
 """Rows over which a row may lead: those that fit best."""
 DOUBTFUL = -1.0
@@ -77,16 +80,21 @@ def confidence(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:
     named = found[:, adapter.evidence.index(NAMED)]
     if reader.fact_pairs is not None:
         named = named.floor() * (found[:, adapter.evidence.index(BESIDE)] == 0)
-        named = named * ~_asks_on(reader, rows, found)
+        named = named * ~_asks_on(reader, reading, rows, found)
     named = named * found[:, adapter.evidence.index("property named")]
     return torch.maximum(chance, CERTAIN * named).cpu()
 
 
-def _asks_on(reader: Reader, rows: Sequence[int], found: Tensor) -> Tensor:
-    """Whether a question may ask for what the thing has that a row leads to, (n,): the birthday of the lead of Kestrel."""
+def _asks_on(reader: Reader, reading: Reading, rows: Sequence[int], found: Tensor) -> Tensor:
+    """Whether a question may ask for what the thing has that a row leads to, (n,): the birthday, but not the name, of the lead of
+    Kestrel."""
     triples = reader.snapshot.triples
-    leads_on = torch.tensor([bool(reader.names.rows_named(triples[row].value)) for row in rows], dtype=torch.bool)
-    return leads_on.to(found.device) & (found[:, reader.adapter.evidence.index("fact's logit")] < DOUBTFUL)
+    leads_on = [
+        bool(reader.names.rows_named(triples[row].value)) and not NAME.search(text)
+        for row, text in zip(rows, reading.texts, strict=True)
+    ]
+    logit = found[:, reader.adapter.evidence.index("fact's logit")]
+    return torch.tensor(leads_on, dtype=torch.bool, device=found.device) & (logit < DOUBTFUL)
 
 
 def ways(reader: Reader, reading: Reading, rows: Sequence[int]) -> Tensor:

@@ -39,6 +39,8 @@ from kblam.naming.values import Values
 __all__ = ["Reader", "by_turns", "follow"]
 
 SPACES = re.compile(r"\s{2,}")
+NAME_OF = re.compile(r"\bthe names? of (?=the\b.* of )", re.IGNORECASE)
+"""Asks for nothing more than what follows: the name of the lead of Kestrel."""
 RESEMBLING = 32
 """Rows among whose names a misspelt one is looked for."""
 UNNAMED = 2.0
@@ -116,7 +118,8 @@ class Reader:
         nameless = tuple(masked(question, found) for question, found in zip(questions, mentions, strict=True))
         vectors = torch.nn.functional.normalize(self._encode_nameless(nameless), dim=-1)
         plain = tuple(
-            self._by_stored_names(question, found) for question, found in zip(questions, mentions, strict=True)
+            NAME_OF.sub("", self._by_stored_names(question, found))
+            for question, found in zip(questions, mentions, strict=True)
         )
         beside = [self._beside(*each) for each in zip(questions, embedding, mentions, said, likely, strict=True)]
         texts, count = tuple(questions), len(self.latents)

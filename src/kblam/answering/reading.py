@@ -28,7 +28,7 @@ class Reading:
     nameless: tuple[str, ...]
     """The questions with `it` in place of the names in them."""
     plain: tuple[str, ...]
-    """The questions with the stored name of a thing in place of another name for it, or of a misspelt one."""
+    """The questions with the stored name of a thing in place of another name for it, or of a misspelt one, and without `the name of`."""
     mentions: tuple[tuple[Mention, ...], ...]
     """The names in each question."""
     said: tuple[tuple[Mention, ...], ...]
