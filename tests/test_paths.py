@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from kblam import KBLaM, KnowledgeBase, Triple
-from kblam.answering.beside import IN_TWO, MOST_PATHS, SAID, Beside, paths
+from kblam.answering.beside import ASIDE, IN_TWO, MOST_PATHS, SAID, Beside, paths
 from kblam.answering.evidence import evidence, ways
 from kblam.answering.forms import form_asked
 from kblam.answering.pairs import Pairs
@@ -93,9 +93,10 @@ def test_paths_tell_one_thing_from_another_by_its_other_names_too() -> None:
 
 
 def test_what_is_read_for_rows_in_one_step_and_in_two() -> None:
-    beside = Beside([2], frozenset(), [(0, 3), (1, 3)])
+    beside = Beside([2], frozenset(), [(0, 3), (1, 3)], named=False)
     assert beside.rows == [2, 3, 3] and beside.doubts([0, 5]) == [0.0, 0.0, -SAID, IN_TWO, IN_TWO]
-    assert Beside([], frozenset([5]), []).doubts([0, 5]) == [0.0, -SAID]
+    assert Beside([], frozenset([5]), [], named=False).doubts([0, 5]) == [0.0, -SAID]
+    assert Beside([7], frozenset(), [], named=True).doubts([0]) == [0.0, ASIDE]
     assert list(map(fact_text, beside.facts(FACTS))) == [fact_text(FACTS[2]), LEAD, LEAD.replace("lead", "approver")]
 
 

@@ -31,6 +31,8 @@ MOST_TWINS = 100
 """Rows that are attended to because they say of other things what one of the likely rows says."""
 SAID = 2.0
 """How much worse a row may fit whose value is said."""
+ASIDE = 1.0
+"""How much better it must fit where that is the name of a thing, too, which may be what is asked about."""
 IN_TWO = 1.0
 """How much better a row must fit that answers in two steps."""
 EITHER = re.compile(r"\bor\b|或|还是|または|それとも", re.IGNORECASE)
@@ -49,6 +51,8 @@ class Beside:
     """Those of the likely rows whose values it says."""
     paths: list[tuple[int, int]]
     """A row that leads to a thing, and one about that."""
+    named: bool
+    """Whether the question names a thing whole."""
 
     @property
     def rows(self) -> list[int]:
@@ -57,11 +61,9 @@ class Beside:
 
     def doubts(self, likely: Sequence[int]) -> list[float]:
         """How much better than others each of the likely rows, and of these, must fit."""
-        return (
-            [-SAID if row in self.having else 0.0 for row in likely]
-            + [-SAID] * len(self.inverse)
-            + [IN_TWO] * len(self.paths)
-        )
+        said = ASIDE if self.named else -SAID
+        own = [said if row in self.having else 0.0 for row in likely]
+        return own + [said] * len(self.inverse) + [IN_TWO] * len(self.paths)
 
     def facts(self, triples: Sequence[Triple]) -> list[Triple]:
         """What is read for each of the rows."""

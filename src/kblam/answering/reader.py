@@ -224,7 +224,8 @@ class Reader:
         rows = {row for value in said for row in value.rows} if likely else set()
         having = [row for row in likely if row in rows]
         triples, leading = self.snapshot.triples, [*inverse, *having][:MOST_INVERSE]
-        return Beside(inverse, frozenset(having), paths(self.names, triples, question, named, leading, order))
+        steps = paths(self.names, triples, question, named, leading, order)
+        return Beside(inverse, frozenset(having), steps, any(not mention.partial for mention in mentions))
 
     def _weighed(self, reading: Reading, likely: Sequence[Sequence[int]], beside: Sequence[Beside]) -> Reading:
         """The reading with what is added to the scores of each question's likely rows, which it names if it names any, and of those
