@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from fact_reader import reader_of
 from tiny_encoder import MEAN, sentence_folder
 
 from kblam import KnowledgeBase, Triple
 from kblam.answering.evidence import confidence, described, evidence
-from kblam.answering.pairs import MOST_PAIRED, Pairs
+from kblam.answering.pairs import MOST_PAIRED
 from kblam.answering.reader import Reader, by_turns
 from kblam.answering.statements import LONGEST_WHOLE, fact_text
 from kblam.answering.vectors import Scan
@@ -52,17 +53,7 @@ def adapter(tmp_path: Path) -> Adapter:
 def reading(
     adapter: Adapter, logit: Callable[[str, str], float], facts: Sequence[Triple] = FACTS
 ) -> tuple[Reader, list[tuple[str, str]]]:
-    """A reader of these facts whose fact encoder gives these logits, and the pairs it reads."""
-    read: list[tuple[str, str]] = []
-
-    def logits(asked: Sequence[str], stated: Sequence[str]) -> torch.Tensor:
-        read.extend(zip(asked, stated, strict=True))
-        return torch.tensor([logit(*pair) for pair in zip(asked, stated, strict=True)])
-
-    encoder = load_encoder(DEFAULT_ENCODER)
-    reader = Reader(adapter, KnowledgeBase.from_triples(facts, encoder).snapshot(), encoder)
-    reader.fact_pairs = Pairs(logits, fact_text)
-    return reader, read
+    return reader_of(facts, logit, adapter)
 
 
 def test_a_question_that_names_nothing_is_read_with_the_facts_it_resembles(adapter: Adapter) -> None:

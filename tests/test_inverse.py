@@ -8,19 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import torch
+from fact_reader import reader_of
 
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.beside import MOST_INVERSE, MOST_PATHS, twins
 from kblam.answering.evidence import evidence, ways
 from kblam.answering.forms import MOST_LISTED, answering_rows, form_asked, in_form, listed
-from kblam.answering.pairs import MOST_PAIRED, Pairs
+from kblam.answering.pairs import MOST_PAIRED
 from kblam.answering.reader import Reader
 from kblam.answering.statements import fact_text
-from kblam.knowledge import load_encoder
-from kblam.knowledge.encoders import DEFAULT_ENCODER
 from kblam.models.refusal import BY_VALUE
-from kblam.models.shipped import shipped_adapter
 from kblam.naming.lookup import Lookup
 from kblam.naming.values import Values
 from kblam.training.inverse_questions import turned_round
@@ -111,25 +108,17 @@ def test_rows_that_share_a_value_are_changed_at_once() -> None:
     assert lookup.of("active") == tuple(row for row in range(301) if row != 100) and lookup.of("gone") == (100,)
 
 
-def reading(logit: Callable[[str, str], float], facts: Sequence[Triple] = FACTS) -> tuple[Reader, list[str]]:
-    """A reader of these facts whose fact encoder gives these logits, and the facts that it reads."""
-    read: list[str] = []
-
-    def logits(asked: Sequence[str], stated: Sequence[str]) -> torch.Tensor:
-        read.extend(stated)
-        return torch.tensor([logit(*pair) for pair in zip(asked, stated, strict=True)])
-
-    encoder = load_encoder(DEFAULT_ENCODER)
-    reader = Reader(shipped_adapter(), KnowledgeBase.from_triples(facts, encoder).snapshot(), encoder)
-    reader.fact_pairs = Pairs(logits, fact_text)
-    return reader, read
+def reading(
+    logit: Callable[[str, str], float], facts: Sequence[Triple] = FACTS
+) -> tuple[Reader, list[tuple[str, str]]]:
+    return reader_of(facts, logit)
 
 
 def test_rows_whose_value_is_said_are_read_beside_those_that_a_question_names() -> None:
     lead = fact_text(FACTS[6])
     reader, read = reading(lambda asked, fact: 6.0 if fact == lead else -2.0)
     asked = reader.read(["Which project does Tom Baker lead?"])
-    assert {lead, fact_text(FACTS[3]), fact_text(FACTS[4])} <= set(read)
+    assert {lead, fact_text(FACTS[3]), fact_text(FACTS[4])} <= {fact for _, fact in read}
     assert reader.scores(asked)[0].argmax() == 6
     assert form_asked(reader, asked, 0, 6) == "thing" and ways(reader, asked, [6]).tolist() == [BY_VALUE]
     # It leads over the rows of Tom Baker, too.

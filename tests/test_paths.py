@@ -5,19 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-import torch
+from fact_reader import reader_of
 
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.beside import ASIDE, IN_TWO, MOST_PATHS, SAID, Beside, paths
 from kblam.answering.evidence import evidence, ways
 from kblam.answering.forms import form_asked
-from kblam.answering.pairs import Pairs
 from kblam.answering.reader import Reader
 from kblam.answering.statements import fact_text, path
-from kblam.knowledge import load_encoder
-from kblam.knowledge.encoders import DEFAULT_ENCODER
 from kblam.models.refusal import BY_PATH
-from kblam.models.shipped import shipped_adapter
 from kblam.naming.names import Names
 from kblam.training.path_lessons import PathLessons, asked_in_steps
 from kblam.training.worlds import Asked, World
@@ -34,18 +30,10 @@ LEAD = "the extension of the lead of Project Kestrel, Tom Baker, is 2207"
 QUESTION = "What is the extension of the lead of Project Kestrel?"
 
 
-def reading(logit: Callable[[str, str], float]) -> tuple[Reader, list[str]]:
-    """A reader whose fact encoder gives these logits, and the facts that it reads."""
-    read: list[str] = []
-
-    def logits(asked: Sequence[str], stated: Sequence[str]) -> torch.Tensor:
-        read.extend(stated)
-        return torch.tensor([logit(*pair) for pair in zip(asked, stated, strict=True)])
-
-    encoder = load_encoder(DEFAULT_ENCODER)
-    reader = Reader(shipped_adapter(), KnowledgeBase.from_triples(FACTS, encoder).snapshot(), encoder)
-    reader.fact_pairs = Pairs(logits, fact_text)
-    return reader, read
+def reading(
+    logit: Callable[[str, str], float], facts: Sequence[Triple] = FACTS
+) -> tuple[Reader, list[tuple[str, str]]]:
+    return reader_of(facts, logit)
 
 
 def test_two_facts_read_as_one() -> None:
@@ -116,7 +104,7 @@ def test_what_has_a_value_is_asked_for_something_else() -> None:
 def test_a_path_that_answers_is_attended_to() -> None:
     reader, read = reading(lambda asked, fact: 6.0 if fact == LEAD else -2.0)
     asked = reader.read([QUESTION])
-    assert LEAD in read and LEAD.replace("lead", "approver") in read
+    assert {LEAD, LEAD.replace("lead", "approver")} <= {fact for _, fact in read}
     assert reader.scores(asked)[0].argmax() == 3 and asked.via[0][3] == 0
     assert ways(reader, asked, [3]).tolist() == [BY_PATH]
     assert evidence(reader, asked, [3])[0, -5:-3].tolist() == [6, 8]

@@ -30,7 +30,7 @@ def composed(
     spoken: what was chosen for each clause, and what was said; None for one that is refused. checks: put the stored value in
     place of words that do not quote it (see `AdapterConfig.check_quotes`).
     """
-    choices, trusted = [choice for choice, _ in spoken], [_trusted(*each, snapshot) or not checks for each in spoken]
+    choices, trusted = [choice for choice, _ in spoken], [not checks or _trusted(*each, snapshot) for each in spoken]
     final = [
         REFUSAL if text is None else _in_place(choice, text, snapshot, trust) if checks else text
         for (choice, text), trust in zip(spoken, trusted, strict=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kblam.knowledge import Triple
+from kblam.naming.spellings import TOKEN
 
-__all__ = ["Lookup", "folded"]
+__all__ = ["MOST_TOKENS", "Lookup", "folded", "longest_runs"]
+
+MOST_TOKENS = 24
+"""Longer names and values are not looked for."""
 
 MOST_CHANGES = 2000
 """Keys that may differ between versions before they are put together again."""
@@ -15,6 +19,25 @@ MOST_CHANGES = 2000
 def folded(text: str) -> str:
     """The text in lower case, its spaces single."""
     return " ".join(text.casefold().split())
+
+
+def longest_runs(
+    text: str, look_up: Callable[[int, int], tuple[int, ...]]
+) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """Where runs of words in a text have rows, and these; the longest run at each place, none inside another.
+
+    look_up: the rows of the run from one character to another.
+    """
+    spans = [match.span() for match in TOKEN.finditer(text)]
+    first = 0
+    while first < len(spans):
+        for last in range(min(len(spans), first + MOST_TOKENS) - 1, first - 1, -1):
+            start, end = spans[first][0], spans[last][1]
+            if rows := look_up(start, end):
+                yield start, end, rows
+                first = last
+                break
+        first += 1
 
 
 class Lookup:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from kblam.knowledge import Triple
 from kblam.naming.asking import asks_what_it_is, is_description
-from kblam.naming.lookup import Lookup, folded
+from kblam.naming.lookup import MOST_TOKENS, Lookup, folded, longest_runs
 from kblam.naming.mention import Mention
 from kblam.naming.spellings import TOKEN, Neighbours, Spellings, Words
 from kblam.naming.spoken_words import common
@@ -25,8 +25,6 @@ __all__ = [
     "inside_longer_name",
 ]
 
-MOST_TOKENS = 24
-"""Longer names are not looked for."""
 MOST_PROPERTY_TOKENS = 6
 """Longer names of properties are not looked for in a question about another row."""
 MOST_LETTERS = 64
@@ -99,19 +97,11 @@ class Names:
 
     def mentions(self, question: str) -> list[Mention]:
         """The entities that the question names, longest first at each place, none inside another."""
-        spans = [match.span() for match in TOKEN.finditer(question)]
-        found: list[Mention] = []
-        first = 0
-        while first < len(spans):
-            for last in range(min(len(spans), first + MOST_TOKENS) - 1, first - 1, -1):
-                start, end = spans[first][0], spans[last][1]
-                rows = self._look_up(question[start:end])
-                if rows:
-                    if not (inside_longer_name(question, start, end) or self.goes_on(question, start, end, rows)):
-                        found.append(Mention(start, end, rows))
-                    first = last
-                    break
-            first += 1
+        found = [
+            Mention(start, end, rows)
+            for start, end, rows in longest_runs(question, lambda start, end: self._look_up(question[start:end]))
+            if not (inside_longer_name(question, start, end) or self.goes_on(question, start, end, rows))
+        ]
         having: dict[str, set[tuple[int, ...]]] = {}
         for rows in {mention.rows for mention in found if len(found) > 1}:
             for row in rows:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from kblam.knowledge import Triple
-from kblam.naming.lookup import Lookup, folded
+from kblam.naming.lookup import Lookup, folded, longest_runs
 from kblam.naming.mention import Mention
-from kblam.naming.names import MOST_TOKENS, OPENERS
-from kblam.naming.spellings import TOKEN
+from kblam.naming.names import OPENERS
 
 __all__ = ["Values"]
 
@@ -46,23 +45,13 @@ class Values:
 
     def said(self, question: str) -> list[Mention]:
         """The values, or items of lists, that a question says, the longest at each place, with the rows that have them."""
-        spans = [match.span() for match in TOKEN.finditer(question)]
-        found: list[Mention] = []
-        first = 0
-        while first < len(spans):
-            for last in range(min(len(spans), first + MOST_TOKENS) - 1, first - 1, -1):
-                start, end = spans[first][0], spans[last][1]
-                if rows := self._look_up(question, start, end):
-                    found.append(Mention(start, end, rows))
-                    first = last
-                    break
-            first += 1
-        return found
+        runs = longest_runs(question, lambda start, end: self._look_up(question, start, end))
+        return [Mention(*run) for run in runs]
 
     def _look_up(self, question: str, start: int, end: int) -> tuple[int, ...]:
         text = question[start:end]
         rows = self._known.of(folded(text))
-        if not rows or CODE[0].search(question[:start]) or CODE[1].match(question, end):
+        if not rows or CODE[0].search(question[max(0, start - 2) : start]) or CODE[1].match(question, end):
             return ()
         if folded(text) not in OPENERS:
             return rows
