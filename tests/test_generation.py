@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import pytest
+import torch
 
 from kblam import KBLaM, KnowledgeBase, Triple
 from kblam.answering.attention_map import attention_of
-from kblam.answering.decoding import Generation
+from kblam.answering.decoding import Generation, generate
+from kblam.answering.speech import Speech
 from kblam.models.shipped import SHIPPED
 
 FACTS = [
@@ -22,10 +27,10 @@ def model() -> KBLaM:
     return KBLaM.from_pretrained("default").attach(KnowledgeBase.from_triples(FACTS))
 
 
-def test_each_question_of_a_batch_is_heard_by_its_own_listener() -> None:
-    plain = KBLaM.from_pretrained(SHIPPED / "base").attach(KnowledgeBase.from_triples(FACTS))
+def test_each_question_of_a_batch_is_heard_by_its_own_listener(model: KBLaM) -> None:
     heard: list[list[str]] = [[], [], []]
-    answers = plain.ask(QUESTIONS, generation=Generation(listeners=[heard[0].append, None, heard[2].append]))
+    generation = Generation(listeners=[heard[0].append, None, heard[2].append])
+    answers = model.ask(QUESTIONS, grounding="tokens", generation=generation)
     assert "".join(heard[0]).strip() == answers[0].text and len(heard[0]) > 1
     assert heard[1] == [] and heard[2] == [answers[2].text] and answers[2].refused
 
@@ -34,6 +39,41 @@ def test_words_that_may_be_corrected_are_heard_when_they_are_final(model: KBLaM)
     heard: list[list[str]] = [[], []]
     answers = model.ask(QUESTIONS[:2], generation=Generation(listeners=[pieces.append for pieces in heard]))
     assert heard == [[answer.text] for answer in answers]
+
+
+def test_a_model_without_an_adapter_says_nothing_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = KBLaM.from_pretrained(SHIPPED / "base").attach(KnowledgeBase.from_triples(FACTS))
+    said = plain.ask(QUESTIONS[0])
+    assert "Onhava" in said.text and not said.corrected
+    monkeypatch.setattr(Speech, "write", lambda self, prompts, *_: ["Onhava, a pearl of the north"] * len(prompts))
+    answer = plain.ask(QUESTIONS[0])
+    assert (answer.text, answer.corrected) == ("Onhava", True)
+
+
+class Parrot:
+    """A model that says the same to everything, token by token, until it is stopped."""
+
+    def __init__(self, said: torch.Tensor) -> None:
+        self.said = said
+
+    def generate(self, input_ids: torch.Tensor, stopping_criteria: Any, **_: Any) -> torch.Tensor:
+        for token in self.said:
+            input_ids = torch.cat([input_ids, token.expand(len(input_ids), 1)], 1)
+            if stopping_criteria(input_ids, torch.empty(0)).all():
+                break
+        return input_ids
+
+
+def test_a_model_without_a_chat_template_ends_with_its_line(model: KBLaM) -> None:
+    tokenizer = copy.deepcopy(model.tokenizer)
+    said = tokenizer("\n Onhava\nQuestion: and of Norland?", add_special_tokens=False, return_tensors="pt")
+    parrot: Any = Parrot(said["input_ids"][0])
+    prompts = tokenizer(["Zembla"], return_tensors="pt")
+    given = {name: prompts[name] for name in ("input_ids", "attention_mask")}
+    whole = generate(parrot, tokenizer, given, 40, Generation(), [0])
+    tokenizer.chat_template = None
+    cut = generate(parrot, tokenizer, given, 40, Generation(), [0])
+    assert "Norland" in whole[0] and cut[0].strip() == "Onhava"
 
 
 def test_drawing_is_repeated_by_its_seed(model: KBLaM) -> None:

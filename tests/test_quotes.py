@@ -1,11 +1,11 @@
-"""Whether a model's words are the value of a fact and nothing else."""
+"""Whether a model's words are the value of a fact and say nothing that is not given."""
 
 from __future__ import annotations
 
 import pytest
 
 from kblam import Triple
-from kblam.answering.quotes import quotes
+from kblam.answering.quotes import grounded, quotes
 
 RANGE = Triple("pump P-100", "range", "-10 to 40 C")
 
@@ -46,3 +46,41 @@ def test_a_value_is_quoted_by_itself_or_said_of_its_thing(text: str, fact: Tripl
 )
 def test_what_runs_into_it_or_says_it_of_something_else_is_no_quote(text: str, fact: Triple) -> None:
     assert not quotes(text, fact)
+
+
+BUDGET = Triple("Kestrel", "budget", "48,300 EUR")
+LEAD = Triple("Kestrel", "lead", "Tom Baker")
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "facts"),
+    [
+        ("Kestrel has a budget of 48,300 EUR.", "How much may Kestrel spend?", [BUDGET]),
+        ("Kestrel may spend 48,300 EUR", "How much may Kestrel spend?", [BUDGET]),
+        ("The leader of Kestrel is Tom Baker.", "Who leads Kestrel?", [LEAD]),
+        ("Tom Baker", "Who leads Kestrel?", [LEAD]),
+        ("Kestrel, which Tom Baker leads, has a budget of 48,300 EUR.", "What is the budget of Tom Baker's project?", [BUDGET, LEAD]),
+        ("AI是一个模拟人类智能的技术。", "AI是什么?", [Triple("AI", "description", "模拟人类智能的技术")]),
+        ("その図書館は9時に開きます", "図書館は何時に開く?", [Triple("図書館", "開館時間", "9時")]),
+    ],
+)  # fmt: skip
+def test_a_sentence_of_what_is_given_stays(text: str, question: str, facts: list[Triple]) -> None:
+    assert grounded(text, facts, question)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "facts"),
+    [
+        ("Kestrel is led by Tom Baker, a seasoned engineer.", "Who leads Kestrel?", [LEAD]),
+        ("Tom Baker does not lead Kestrel.", "Who leads Kestrel?", [LEAD]),
+        ("Kestrel is led by Tom.", "Who leads Kestrel?", [LEAD]),
+        ("The budget of Kestrel is 48,300 EUR, 2,000 more.", "How much may Kestrel spend?", [BUDGET]),
+        ("The budget of Kestrel is 148,300 EUR.", "How much may Kestrel spend?", [BUDGET]),
+        ("Tom Baker\nQuestion: Who is Ann?", "Who leads Kestrel?", [LEAD]),
+        ("AI不是模拟人类智能的技术", "AI是什么?", [Triple("AI", "description", "模拟人类智能的技术")]),
+        ("Artificial intelligence", "AI是什么?", [Triple("AI", "description", "模拟人类智能的技术")]),
+        ("", "Who leads Kestrel?", [LEAD]),
+    ],
+)  # fmt: skip
+def test_what_a_model_adds_of_its_own_does_not(text: str, question: str, facts: list[Triple]) -> None:
+    assert not grounded(text, facts, question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 
@@ -10,29 +11,32 @@ from kblam.answering.answer import Answer, cited
 from kblam.answering.clauses import is_stated
 from kblam.answering.forms import in_form
 from kblam.answering.prompts import REFUSAL
-from kblam.answering.quotes import quotes
+from kblam.answering.quotes import grounded, quotes
 from kblam.answering.speech import Choice
 from kblam.knowledge import Snapshot
 
-__all__ = ["composed"]
+__all__ = ["Check", "composed"]
+
+Check = Literal["value", "words"]
+"""What a model's words must be to stay: hardly more than the value (`quotes`), or nothing that is not given (`grounded`)."""
 
 
 def composed(
     question: str,
     spoken: Sequence[tuple[Choice, str | None]],
     snapshot: Snapshot,
-    checks: bool,
+    check: Check | None,
     grounding: str,
     model: str,
 ) -> Answer:
     """The answer to a question of one or more clauses.
 
-    spoken: what was chosen for each clause, and what was said; None for one that is refused. checks: put the stored value in
-    place of words that do not quote it (see `AdapterConfig.check_quotes`).
+    spoken: what was chosen for each clause, and what was said; None for one that is refused. check: put the stored value in
+    place of words that are not so (see `AdapterConfig.check_quotes`); None keeps all words.
     """
-    choices, trusted = [choice for choice, _ in spoken], [not checks or _trusted(*each, snapshot) for each in spoken]
+    choices, trusted = [choice for choice, _ in spoken], [_trusted(*each, snapshot, check) for each in spoken]
     final = [
-        REFUSAL if text is None else _in_place(choice, text, snapshot, trust) if checks else text
+        REFUSAL if text is None else _in_place(choice, text, snapshot, trust) if check else text
         for (choice, text), trust in zip(spoken, trusted, strict=True)
     ]
     refused = all(text == REFUSAL for text in final)
@@ -59,9 +63,12 @@ def composed(
     )
 
 
-def _trusted(choice: Choice, text: str | None, snapshot: Snapshot) -> bool:
-    """Whether words, if any were said, quote the value; things are listed as they are stored."""
-    return text is None or choice.form == "thing" or quotes(text, snapshot.triples[choice.rows[0]])
+def _trusted(choice: Choice, text: str | None, snapshot: Snapshot, check: Check | None) -> bool:
+    """Whether words, if any were said, may stay; things are listed as they are stored."""
+    if text is None or choice.form == "thing" or check is None:
+        return True
+    facts = [snapshot.triples[row] for row in choice.answering]
+    return quotes(text, facts[0]) if check == "value" else grounded(text, facts, choice.clause)
 
 
 def _in_place(choice: Choice, text: str, snapshot: Snapshot, trusted: bool) -> str:

@@ -70,7 +70,7 @@ def generate(
             **inputs,
             max_new_tokens=tokens,
             streamer=BatchStreamer(rows) if any(heard) else None,
-            stopping_criteria=StoppingCriteriaList([_Abandonment(generation, owners)]),
+            stopping_criteria=StoppingCriteriaList(_endings(tokenizer, inputs, generation, owners)),
             pad_token_id=tokenizer.pad_token_id,
             **_sampling(generation),
         )
@@ -82,6 +82,13 @@ def _sampling(generation: Generation) -> dict[str, Any]:
     if generation.temperature == 0:
         return {"do_sample": False}
     return {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
+
+
+def _endings(
+    tokenizer: PreTrainedTokenizerBase, inputs: dict[str, Tensor], generation: Generation, owners: Sequence[int]
+) -> list[StoppingCriteria]:
+    abandoned = _Abandonment(generation, owners)
+    return [abandoned] if tokenizer.chat_template else [abandoned, _EndOfLine(tokenizer, inputs["input_ids"].shape[1])]
 
 
 @contextmanager
@@ -103,3 +110,14 @@ class _Abandonment(StoppingCriteria):
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
         done = [self._generation.abandoned(question) for question in self._questions]
         return torch.tensor(done, device=input_ids.device)
+
+
+class _EndOfLine(StoppingCriteria):
+    """Ends the answers of a model without a chat template, which never says that it is done, and asks itself more."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt: int) -> None:
+        self._tokenizer, self._prompt = tokenizer, prompt
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        texts = self._tokenizer.batch_decode(input_ids[:, self._prompt :], skip_special_tokens=True)
+        return torch.tensor(["\n" in text.lstrip() for text in texts], device=input_ids.device)

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kblam.answering.answer import Answer
-from kblam.answering.composing import composed
+from kblam.answering.composing import Check, composed
 from kblam.answering.conversation import in_conversation
 from kblam.answering.decoding import Generation
 from kblam.answering.evidence import confidence
@@ -242,7 +242,7 @@ class KBLaM:
         wanted = [index for index, choice in enumerate(choices) if choice.rows and index not in told]
         speaking = [owners[index] for index in wanted]
         # Words that may still be corrected, or joined from several clauses, are heard when they are final.
-        live = {own for own in speaking if owners.count(own) == 1 and not (quoting and self._checks)}
+        live = {own for own in speaking if owners.count(own) == 1 and not (quoting and self._check)}
         spoken_of = [choices[index] for index in wanted]
         words = self.speech.say(reader, spoken_of, quoting, generation.heard_by(live), speaking, every)
         texts = dict(zip(wanted, words, strict=True))
@@ -250,9 +250,9 @@ class KBLaM:
         spoken: list[list[tuple[Choice, str | None]]] = [[] for _ in questions]
         for index, owner in enumerate(owners):
             spoken[owner].append((choices[index], texts.get(index)))
-        checks = self._checks and quoting and reader.snapshot.has_texts
+        check = self._check if quoting and reader.snapshot.has_texts else None
         answers = [
-            composed(question, said, reader.snapshot, checks, grounding, self.name)
+            composed(question, said, reader.snapshot, check, grounding, self.name)
             for question, said in zip(questions, spoken, strict=True)
         ]
         for number, answer in enumerate(answers):
@@ -262,8 +262,13 @@ class KBLaM:
         return answers
 
     @property
-    def _checks(self) -> bool:
-        return self.adapter is not None and self.adapter.config.check_quotes
+    def _check(self) -> Check | None:
+        """What the model's words must be when it quotes."""
+        if self.adapter is None:
+            return "words"
+        if self.adapter.config.check_quotes:
+            return "value"
+        return "words" if self.adapter.config.check_words else None
 
     def reader(self, version: int | None = None) -> Reader:
         """What reads questions against the knowledge base, as it is now or as of a version."""

@@ -60,7 +60,7 @@ def _no_slots(adapter: Adapter) -> None:
 
 
 def _no_check(adapter: Adapter) -> None:
-    adapter.config = replace(adapter.config, check_quotes=False)
+    adapter.config = replace(adapter.config, check_quotes=False, check_words=False)
 
 
 def _keep(rows: int) -> Change:

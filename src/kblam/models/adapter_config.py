@@ -63,7 +63,9 @@ class AdapterConfig:
     """Rows shown to the model, at most, when it quotes."""
     check_quotes: bool = False
     """Replace a quoting answer that does not say the value of the row it rests on, whole and of that row only (`answering/quotes.py`), by that
-    value; for bases too small to be trusted."""
+    value; for bases too small to be trusted with a sentence."""
+    check_words: bool = True
+    """Replace one, likewise, that does not say the value or says anything that neither question nor fact does."""
     slot_layers: tuple[int, ...] = ()
     """Knowledge layers where the tokens of the chosen rows' values enter as slots; none is the paper's form."""
     slot_rows: int = 4

@@ -25,6 +25,7 @@ __all__ = [
     "attention_sites",
     "decoder_of",
     "eager_function",
+    "output_projection",
     "own_query",
     "query_projection",
     "refuse_site",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _QUERY_PROJECTIONS = ("q_proj", "qkv_proj", "query_key_value")
+_OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "wo")
 PREFIX = "kblam_"
 """What our attention implementations are called: this and the name of the stock one that they call."""
 
@@ -156,6 +158,12 @@ def value_projection(site: AttentionSite) -> Tensor | None:
         return None
     heads = weight.unflatten(0, (groups, site.value_head_dim)).repeat_interleave(site.heads // groups, 0)  # type: ignore[no-untyped-call]
     return heads.flatten(0, 1)  # type: ignore[no-any-return]
+
+
+def output_projection(site: AttentionSite) -> Tensor | None:
+    """The model's own map of what all heads found to the hidden states, (hidden, H * v); None where it is not one plain linear map."""
+    found = [getattr(site.module, name) for name in _OUTPUT_PROJECTIONS if hasattr(site.module, name)]
+    return plain_weight(found[0]) if found else None
 
 
 def apply_query_norm(module: nn.Module, query: Tensor, heads: int) -> Tensor:

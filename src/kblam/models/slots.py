@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-__all__ = ["REACH", "SlotTokens", "ValueSlots", "slot_tokens", "value_tokens"]
+__all__ = ["REACH", "SlotTokens", "ValueSlots", "slot_tokens", "unit_rms", "value_tokens"]
 
 REACH = 3
 """Tokens before a slot that its key is made from."""
@@ -94,15 +94,15 @@ class ValueSlots(nn.Module):
     @torch.no_grad()
     def open_after(self, embedding: Tensor) -> None:
         """Begin with a value's first token behind the token of this embedding (E,), a prompt's last."""
-        self.opening.copy_(_unit_rms(embedding.to(self.opening.dtype)))
+        self.opening.copy_(unit_rms(embedding.to(self.opening.dtype)))
 
     def embed(self, slots: SlotTokens, table: Tensor) -> tuple[Tensor, Tensor]:
         """What keys and values are made from: (n, R, S, REACH * E) and (n, R, S, E), from the model's token table.
 
         Embeddings are divided by their root mean square, since models differ in how loud theirs are.
         """
-        here = _unit_rms(table[slots.tokens.clamp(min=0)].to(self.opening.dtype))
-        opening = _unit_rms(self.opening).expand(*here.shape[:2], REACH, -1)
+        here = unit_rms(table[slots.tokens.clamp(min=0)].to(self.opening.dtype))
+        opening = unit_rms(self.opening).expand(*here.shape[:2], REACH, -1)
         behind = torch.cat([opening, here], 2)
         before = [behind[:, :, REACH - back : REACH - back + here.shape[2]] for back in range(1, REACH + 1)]
         return torch.cat(before, -1), here
@@ -127,5 +127,6 @@ class ValueSlots(nn.Module):
         return nn.functional.linear(hidden_states.to(self.query_weight.dtype), self.query_weight[index])
 
 
-def _unit_rms(vectors: Tensor) -> Tensor:
+def unit_rms(vectors: Tensor) -> Tensor:
+    """Vectors (..., E) divided by their root mean square."""
     return vectors * (vectors.square().mean(-1, keepdim=True) + 1e-12).rsqrt()

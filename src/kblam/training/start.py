@@ -17,12 +17,16 @@ from kblam.models.anatomy import attention_shape
 from kblam.models.pretrained import load_pretrained
 from kblam.models.shipped import DEFAULT_MODEL
 from kblam.training.data import TrainingData
+from kblam.training.losses import TextBatch, tokenise
 from kblam.training.options import Options
+from kblam.training.slot_start import start_slots
 
 __all__ = ["base_width", "first_adapter", "frozen_base"]
 
 OWN_QUERY = 0.25
 """Share of the model's own query at first, so that the question prior decides which rows are read."""
+EXAMPLES, EXAMPLE_BATCH = 240, 20
+"""Questions with their answers that the frozen model reads once, to see where value slots can begin."""
 
 
 def frozen_base(options: Options) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
@@ -82,6 +86,15 @@ def first_adapter(
         prompt = chat_prompt(tokenizer, "?")
         last = tokenizer(prompt, add_special_tokens=tokenizer.chat_template is None)["input_ids"][-1]
         adapter.value_slots.open_after(table[last])
+        # The shipped base was made with copying heads, whose own maps do better: a loss of 1.9 after 80 steps, not 3.0.
+        if name != DEFAULT_MODEL:
+            start_slots(adapter, base, _examples(tokenizer, data))
     if config.question_prior:
         adapter.scale_query(OWN_QUERY, range(len(layers)))
     return adapter.to(base.device)
+
+
+def _examples(tokenizer: PreTrainedTokenizerBase, data: TrainingData) -> list[TextBatch]:
+    asked = data.train.questions[:: max(1, len(data.train.questions) // EXAMPLES)][:EXAMPLES]
+    parts = [asked[at : at + EXAMPLE_BATCH] for at in range(0, len(asked), EXAMPLE_BATCH)]
+    return [tokenise(tokenizer, [item.text for item in part], [item.answer for item in part]) for part in parts]
