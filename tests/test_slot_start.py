@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_models import VOCABULARY, prompts, tiny_adapter, tiny_model
 from torch import Tensor
+from transformers import OPTConfig, OPTForCausalLM
 
 from kblam.models.adapter import Adapter
 from kblam.models.anatomy import apply_query_norm, attention_sites, output_projection
@@ -87,8 +88,26 @@ def test_what_a_slot_holds_is_what_it_says(tied: bool, enough: float) -> None:
     assert (said.argmax(-1) == torch.arange(VOCABULARY)).float().mean() > enough
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@torch.no_grad()
+def test_embeddings_may_have_a_width_of_their_own(tied: bool) -> None:
+    shape = {
+        "hidden_size": 32,
+        "word_embed_proj_dim": 16,
+        "ffn_dim": 40,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+    }
+    config = OPTConfig(vocab_size=VOCABULARY, max_position_embeddings=64, tie_word_embeddings=tied, **shape)
+    model = OPTForCausalLM(config).eval()
+    adapter = tiny_adapter(model, slot_layers=(1, 2), embedding_size=16)
+    start_slots(adapter, model, batches())
+    maps = adapter.value_slots
+    assert maps is not None and maps.key_weight.isfinite().all() and not maps.value_weight.any()
+
+
 @torch.no_grad()
 def test_a_layer_whose_output_is_no_plain_map_begins_by_saying_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kblam.training.slot_start.output_projection", lambda site: None)
     maps = started(tiny_model()).value_slots
-    assert maps is not None and not maps.value_weight.any() and maps.key_weight.any()
+    assert maps is not None and not maps.value_weight.any()

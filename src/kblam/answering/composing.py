@@ -10,8 +10,9 @@ import torch
 from kblam.answering.answer import Answer, cited
 from kblam.answering.clauses import is_stated
 from kblam.answering.forms import in_form
+from kblam.answering.given import grounded
 from kblam.answering.prompts import REFUSAL
-from kblam.answering.quotes import grounded, quotes
+from kblam.answering.quotes import quotes
 from kblam.answering.speech import Choice
 from kblam.knowledge import Snapshot
 

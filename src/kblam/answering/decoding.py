@@ -58,11 +58,16 @@ def generate(
     tokens: int,
     generation: Generation,
     owners: Sequence[int],
+    one_line: bool = False,
 ) -> list[str]:
-    """What the model writes after each prompt of a batch; `owners` says which question each prompt is of.
+    """What the model writes after each prompt of a batch; `owners` says which question each prompt is of. one_line: it stops by itself
+    at the end of a line only.
 
     Shapes: input_ids and attention_mask (B, T), padded on the left.
     """
+    stopping: list[StoppingCriteria] = [_Abandonment(generation, owners)]
+    if one_line:
+        stopping.append(_EndOfLine(tokenizer, inputs["input_ids"].shape[1]))
     heard = [generation.listener(owner) for owner in owners]
     rows = [None if listener is None else Streamer(tokenizer, listener) for listener in heard]
     with _seeded(generation):
@@ -70,7 +75,7 @@ def generate(
             **inputs,
             max_new_tokens=tokens,
             streamer=BatchStreamer(rows) if any(heard) else None,
-            stopping_criteria=StoppingCriteriaList(_endings(tokenizer, inputs, generation, owners)),
+            stopping_criteria=StoppingCriteriaList(stopping),
             pad_token_id=tokenizer.pad_token_id,
             **_sampling(generation),
         )
@@ -82,13 +87,6 @@ def _sampling(generation: Generation) -> dict[str, Any]:
     if generation.temperature == 0:
         return {"do_sample": False}
     return {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
-
-
-def _endings(
-    tokenizer: PreTrainedTokenizerBase, inputs: dict[str, Tensor], generation: Generation, owners: Sequence[int]
-) -> list[StoppingCriteria]:
-    abandoned = _Abandonment(generation, owners)
-    return [abandoned] if tokenizer.chat_template else [abandoned, _EndOfLine(tokenizer, inputs["input_ids"].shape[1])]
 
 
 @contextmanager
@@ -113,7 +111,7 @@ class _Abandonment(StoppingCriteria):
 
 
 class _EndOfLine(StoppingCriteria):
-    """Ends the answers of a model without a chat template, which never says that it is done, and asks itself more."""
+    """Ends the answers of a model that was not trained to answer: it never says that it is done, and asks itself more."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt: int) -> None:
         self._tokenizer, self._prompt = tokenizer, prompt

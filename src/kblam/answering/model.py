@@ -81,8 +81,8 @@ class KBLaM:
         if self.adapter is not None:
             return None
         return (
-            f"{self.name} has no trained adapter: facts are chosen by sentence similarity and quoted in the prompt; "
-            "`kblam train` makes an adapter."
+            f"{self.name} has no trained adapter: facts are chosen as the shipped model reads them (by sentence similarity with another "
+            "encoder) and quoted in the prompt; `kblam train` makes an adapter."
         )
 
     def attach(self, knowledge: KnowledgeBase, scan: Scan = "exact") -> KBLaM:
@@ -242,7 +242,8 @@ class KBLaM:
         wanted = [index for index, choice in enumerate(choices) if choice.rows and index not in told]
         speaking = [owners[index] for index in wanted]
         # Words that may still be corrected, or joined from several clauses, are heard when they are final.
-        live = {own for own in speaking if owners.count(own) == 1 and not (quoting and self._check)}
+        check = self._check if quoting and reader.snapshot.has_texts else None
+        live = {own for own in speaking if owners.count(own) == 1 and check is None}
         spoken_of = [choices[index] for index in wanted]
         words = self.speech.say(reader, spoken_of, quoting, generation.heard_by(live), speaking, every)
         texts = dict(zip(wanted, words, strict=True))
@@ -250,7 +251,6 @@ class KBLaM:
         spoken: list[list[tuple[Choice, str | None]]] = [[] for _ in questions]
         for index, owner in enumerate(owners):
             spoken[owner].append((choices[index], texts.get(index)))
-        check = self._check if quoting and reader.snapshot.has_texts else None
         answers = [
             composed(question, said, reader.snapshot, check, grounding, self.name)
             for question, said in zip(questions, spoken, strict=True)

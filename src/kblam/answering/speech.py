@@ -157,7 +157,10 @@ class Speech:
     ) -> list[str]:
         """The model's words after each prompt, `longest` tokens and a few to spare; `owners` as in say."""
         inputs = self.encode(prompts)
-        said = generate(self.base, self.tokenizer, inputs, longest + SPARE_TOKENS, generation, owners)
+        untaught = self.adapter is None and self.tokenizer.chat_template is None
+        said = generate(
+            self.base, self.tokenizer, inputs, longest + SPARE_TOKENS, generation, owners, one_line=untaught
+        )
         return [SENTENCE.sub("\n", text).strip() for text in said]
 
     def count(self, text: str) -> int:

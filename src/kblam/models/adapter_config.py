@@ -59,13 +59,13 @@ class AdapterConfig:
     none does."""
     fact_encoder: str | None = None
     """Name of the sentence encoder that, tuned otherwise, reads them together with their names; None: none does."""
-    quote_rows: int = 4
-    """Rows shown to the model, at most, when it quotes."""
+    quote_rows: int = 1
+    """Rows shown to the model, at most, when it quotes; where its words are checked, they must be of the first."""
     check_quotes: bool = False
     """Replace a quoting answer that does not say the value of the row it rests on, whole and of that row only (`answering/quotes.py`), by that
     value; for bases too small to be trusted with a sentence."""
     check_words: bool = True
-    """Replace one, likewise, that does not say the value or says anything that neither question nor fact does."""
+    """Replace one, likewise, that does not say the value, or says what neither question nor fact does (`answering/given.py`)."""
     slot_layers: tuple[int, ...] = ()
     """Knowledge layers where the tokens of the chosen rows' values enter as slots; none is the paper's form."""
     slot_rows: int = 4

@@ -59,7 +59,7 @@ class ValueSlots(nn.Module):
     """The trained maps of value slots, for the knowledge layers that have them."""
 
     query_weight: nn.Parameter
-    """(L, H * d, hidden); starts as the model's own query projection."""
+    """(L, H * d, hidden); starts as the model's own query projection, or as `training/slot_start.py` finds better."""
     key_weight: nn.Parameter
     """(L, H * d, REACH * E): from the embeddings of the tokens before, nearest first."""
     value_weight: nn.Parameter

@@ -67,6 +67,8 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
     adapter = (
         Adapter.load(checkpoint).to(base.device) if resume else first_adapter(options, base, tokenizer, name, data)
     )
+    if not resume:
+        processes.copy_first(list(adapter.parameters()))  # its beginning is computed, on what may be unlike machines
     if not resume and "prior" in options.stages and data.can_ask:
         _prior(adapter, data, options, processes)
     schedule = options.schedule(base_width(base))

@@ -73,8 +73,11 @@ def start_slots(adapter: Adapter, base: PreTrainedModel, batches: Sequence[TextB
         output = output_projection(sites[layer])
         if output is not None and output.shape[1] == maps.value_weight.shape[1]:
             loudness = LOUDNESS * 3.0 ** (index + 1 - len(layers)) * seen[layer].loudness
-            back = torch.linalg.pinv(output.float(), rtol=SMALLEST)
-            maps.value_weight[index].copy_(loudness * (back if saying is None else back @ saying))
+            says = torch.linalg.pinv(output.float(), rtol=SMALLEST)
+            if saying is not None and len(saying) == says.shape[1]:
+                says = says @ saying
+            if says.shape == maps.value_weight[index].shape:  # else embeddings have a width of their own
+                maps.value_weight[index].copy_(loudness * says)
 
 
 def _observe(

@@ -64,7 +64,7 @@ def first_adapter(
     layers = options.layers(int(base.config.get_text_config().num_hidden_layers))
     embeddings: Any = base.get_input_embeddings()
     table: Tensor = embeddings.weight
-    small = {"quote_rows": 1, "check_quotes": True} if name == DEFAULT_MODEL else {}
+    small = {"check_quotes": True} if name == DEFAULT_MODEL else {}
     config = AdapterConfig(
         data.encoder.name,
         data.encoder.width,
