@@ -66,6 +66,9 @@ OPENING = Triple("図書館", "開館時間", "9時")
         ("図書館は9時に開きます", "図書館は何時に開く?", [OPENING]),
         ("Its processes are A and B.", "Which process?", [Triple("it", "process", "A and B")]),
         ("Kestrel is led by Tom Baker.", "Who leads Kestrel?", [LEAD]),
+        ("The price of No. 5 is 90 EUR.", "What does No. 5 cost?", [Triple("No. 5", "price", "90 EUR")]),
+        ("The price of Model T is 850 USD.", "What did it cost?", [Triple("Model T", "price", "850 USD")]),
+        ("无线电的频率是5 MHz", "无线电的频率是多少?", [Triple("无线电", "频率", "5 MHz")]),
     ],
 )  # fmt: skip
 def test_a_sentence_of_what_is_given_stays(text: str, question: str, facts: list[Triple]) -> None:
@@ -78,6 +81,8 @@ def test_a_sentence_of_what_is_given_stays(text: str, question: str, facts: list
         ("Tom Baker leads Kestrel, a seasoned engineer.", "Who leads Kestrel?", [LEAD]),
         ("Tom Baker is not the lead of Kestrel.", "Who leads Kestrel?", [LEAD]),
         ("Tom Baker isn't the lead of Kestrel.", "Isn't Tom Baker the lead of Kestrel?", [LEAD]),
+        ("Tom Baker can't lead Kestrel", "Can't Tom Baker lead Kestrel?", [LEAD]),
+        ("No. 5 is not 90 EUR", "Is No. 5 not 90 EUR?", [Triple("No. 5", "price", "90 EUR")]),
         ("The budget of Kestrel is not 48,300 EUR", "Why is the budget of Kestrel not 50,000 EUR?", [BUDGET]),
         ("The budget of Kestrel is 50,000 EUR, 48,300 EUR", "Is the budget 50,000 EUR?", [BUDGET]),
         ("The budget of Kestrel is <48,300 EUR", "How much may Kestrel spend?", [BUDGET]),

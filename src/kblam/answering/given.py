@@ -19,15 +19,14 @@ GRAMMAR = frozenset(
     this to was were which who whose with yes 是 的 了 在 为 和 与 由 有 这 那 一 个 种 项 它 他 她 们 叫 做""".split()
 )
 """What a sentence may say besides, without saying anything more of a thing."""
-DENYING = frozenset(
-    "not no never without nor neither cannot hardly isn aren wasn weren don doesn didn won can't 不 没 無 无 未 非 否 别".split()
-)
+DENYING = frozenset("not no never without nor neither cannot hardly 不 没 無 无 未 非 否 别".split())
 """What turns a sentence round, whoever said it before."""
 PARTICLES = re.compile(
     "(?:から|まで|です|ます|でした|ました|する|して|した|れて|されて|いる|います|ある|あります|という|といいます|こと|なので|[はがをにでのともへきしりいえちみびぎくうるつた])+"
 )
 """What joins the words of a Japanese sentence, and the ends of its verbs."""
 DOUBTING = re.compile("ない|ません|なかった|ず$|ぬ$|かも|だろう|でしょう|らしい|そう|ただし|のみ|しか")
+CONTRACTED = re.compile(r"n['’]t\b", re.IGNORECASE)
 COMPARING = re.compile(r"[≠<>≤≥~≈±]\s*$")
 """What makes another amount of the number behind it."""
 PLURAL = re.compile("(?<=[a-z]{3})(?:(?<=ss)es|(?<!s)s)$")
@@ -44,10 +43,21 @@ def grounded(text: str, facts: Sequence[Triple], question: str) -> bool:
     known = {word for fact in facts for word in _words(f"{fact.entity} {fact.property} {fact.value}")}
     known |= {word for word in _words(question) if not word[0].isdigit()}
     stems = {_stem(word) for word in known}
-    return any(
-        not COMPARING.search(before) and all(_given(word, known, stems) for word in _words(f"{before} {after}"))
-        for before, after in sides(text, facts[0].value)
+    names = [name for fact in facts for name in (fact.entity, fact.property)]
+    for before, after in sides(text, facts[0].value):
+        rest = _without(f"{before} {after}", names)
+        turned = COMPARING.search(before) or CONTRACTED.search(rest)
+        if not turned and all(_given(word, known, stems) for word in _words(rest)):
+            return True
+    return False
+
+
+def _without(text: str, names: Sequence[str]) -> str:
+    """The text without the facts' own names, which may hold what denies or doubts elsewhere: `No. 5`, 无线电."""
+    pattern = "|".join(
+        rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])" for name in sorted(names, key=len, reverse=True)
     )
+    return re.sub(pattern, " ", text, flags=re.IGNORECASE)
 
 
 def _given(word: str, known: set[str], stems: set[str]) -> bool:

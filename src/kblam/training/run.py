@@ -69,8 +69,8 @@ def train(options: Options, resume: bool = False, encoder: Encoder | None = None
     )
     if not resume:
         processes.copy_first(list(adapter.parameters()))  # its beginning is computed, on what may be unlike machines
-    if not resume and "prior" in options.stages and data.can_ask:
-        _prior(adapter, data, options, processes)
+        if "prior" in options.stages and data.can_ask:
+            _prior(adapter, data, options, processes)
     schedule = options.schedule(base_width(base))
     data.embed_questions(adapter, schedule, processes)
     record = Record(work_folder(options.output), options.total_steps, progress.step, processes.rank == 0, options.wandb)

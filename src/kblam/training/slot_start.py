@@ -35,7 +35,6 @@ RIDGE = 0.05
 """Added to variances, in units of their mean: some directions are hardly seen in a few hundred prompts."""
 SMALLEST = 0.05
 """Singular values of an output projection below this share of its largest are not undone."""
-
 BLOCK = 8192
 """Tokens of the vocabulary that are compared at once."""
 
